@@ -1,3 +1,12 @@
-//! stub
+//! The portable policy of the hypervisor: what a domain, a vCPU, a frame, an event channel and
+//! a grant are, and what each hypercall does to them.
+//!
+//! No hardware is touched here. What policy needs of the machine it asks of [`platform`]'s
+//! traits, so that every rule can be tested on the host.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod platform;
+pub mod types;

@@ -1,0 +1,81 @@
+//! What the portable policy asks of the machine: memory, clock, inter-processor kicks, the
+//! console. The binary implements these once; tests implement them over a `Vec`.
+
+use crate::types::{CpuId, Mfn, Nanos, VcpuId, DomId};
+
+/// Access to machine frames that a guest may be writing at the same time.
+///
+/// Nothing here hands out a reference: bytes are copied, words are atomic. Offsets are bytes
+/// within the frame, aligned to the access; an access never crosses the frame's end. The
+/// implementation asserts both, as a wrong one is the hypervisor's own mistake.
+pub trait FrameMemory {
+    /// Copies `into.len()` bytes out of the frame.
+    fn read(&self, mfn: Mfn, offset: usize, into: &mut [u8]);
+    /// Copies `from` into the frame.
+    fn write(&self, mfn: Mfn, offset: usize, from: &[u8]);
+    /// Fills the whole frame with zeroes.
+    fn zero(&self, mfn: Mfn);
+    /// Copies bytes from one frame to another (or within one, without overlap).
+    fn copy(&self, from: (Mfn, usize), to: (Mfn, usize), len: usize);
+
+    /// Reads a byte, with acquire ordering.
+    fn load_u8(&self, mfn: Mfn, offset: usize) -> u8;
+    /// Reads a 32-bit word, with acquire ordering.
+    fn load_u32(&self, mfn: Mfn, offset: usize) -> u32;
+    /// Reads a 64-bit word, with acquire ordering.
+    fn load_u64(&self, mfn: Mfn, offset: usize) -> u64;
+    /// Writes a byte, with release ordering.
+    fn store_u8(&self, mfn: Mfn, offset: usize, value: u8);
+    /// Writes a 32-bit word, with release ordering.
+    fn store_u32(&self, mfn: Mfn, offset: usize, value: u32);
+    /// Writes a 64-bit word, with release ordering.
+    fn store_u64(&self, mfn: Mfn, offset: usize, value: u64);
+    /// Swaps a byte in, and gives the old one.
+    fn swap_u8(&self, mfn: Mfn, offset: usize, value: u8) -> u8;
+    /// Ors `bits` in, and gives the old word.
+    fn fetch_or_u64(&self, mfn: Mfn, offset: usize, bits: u64) -> u64;
+    /// Ands `bits` in, and gives the old word.
+    fn fetch_and_u64(&self, mfn: Mfn, offset: usize, bits: u64) -> u64;
+    /// Ors `bits` in, and gives the old word.
+    fn fetch_or_u32(&self, mfn: Mfn, offset: usize, bits: u32) -> u32;
+    /// Ands `bits` in, and gives the old word.
+    fn fetch_and_u32(&self, mfn: Mfn, offset: usize, bits: u32) -> u32;
+    /// Replaces `old` by `new`. `Err` holds what was there instead.
+    fn cas_u16(&self, mfn: Mfn, offset: usize, old: u16, new: u16) -> Result<u16, u16>;
+    /// Replaces `old` by `new`. `Err` holds what was there instead.
+    fn cas_u32(&self, mfn: Mfn, offset: usize, old: u32, new: u32) -> Result<u32, u32>;
+    /// Replaces `old` by `new`. `Err` holds what was there instead.
+    fn cas_u64(&self, mfn: Mfn, offset: usize, old: u64, new: u64) -> Result<u64, u64>;
+}
+
+/// The machine as policy sees it. One value of the implementing type exists.
+pub trait Platform: FrameMemory + Send + Sync + Sized + 'static {
+    /// The architecture's part of a domain (virtual IO-APICs, port bitmap, ...).
+    type DomainArch: Send + Sync;
+    /// The architecture's part of a vCPU (control block, virtual local APIC, ...).
+    type VcpuArch: Send + Sync;
+
+    /// System time: monotonic, the same on every pCPU.
+    fn now(&self) -> Nanos;
+    /// The pCPU that executes this call.
+    fn this_cpu(&self) -> CpuId;
+    /// How many pCPUs are online; their ids are dense from 0.
+    fn cpu_count(&self) -> u32;
+    /// Makes `cpu` leave guest mode or its idle sleep soon and look at its scheduler again.
+    fn kick(&self, cpu: CpuId);
+    /// Programs this pCPU's one-shot timer; `None` stops it.
+    fn set_deadline(&self, deadline: Option<Nanos>);
+    /// Makes the edge-triggered `vector` pending in a vCPU's local APIC. The caller wakes the
+    /// vCPU; this only records.
+    fn inject(&self, domain: DomId, vcpu: VcpuId, arch: &Self::VcpuArch, vector: u8);
+    /// Returns once no pCPU can use a translation of this domain's second stage that was cached
+    /// before the call. `domain` is the domain's number.
+    fn flush_second_stage(&self, domain: DomId);
+    /// Whether the pCPU has work that should interrupt a long operation (a pending interrupt,
+    /// an expired slice).
+    fn preemption_pending(&self) -> bool;
+    /// Writes a domain's console output to the hypervisor's consoles, unbuffered.
+    fn console_write(&self, from: DomId, bytes: &[u8]);
+    /// Takes console input that is meant for the domain with input focus. Gives its length.
+    fn console_read(&self, into: &mut [u8]) -> usize;
+}
