@@ -8,5 +8,10 @@
 
 extern crate alloc;
 
+pub mod domain;
+pub mod errno;
+pub mod hypercall;
+pub mod hypervisor;
 pub mod platform;
 pub mod types;
+pub mod vcpu;

@@ -1,7 +1,7 @@
 //! What the portable policy asks of the machine: memory, clock, inter-processor kicks, the
 //! console. The binary implements these once; tests implement them over a `Vec`.
 
-use crate::types::{CpuId, Mfn, Nanos, VcpuId, DomId};
+use crate::types::{CpuId, DomId, Mfn, Nanos, VcpuId};
 
 /// Access to machine frames that a guest may be writing at the same time.
 ///
@@ -79,3 +79,7 @@ pub trait Platform: FrameMemory + Send + Sync + Sized + 'static {
     /// Takes console input that is meant for the domain with input focus. Gives its length.
     fn console_read(&self, into: &mut [u8]) -> usize;
 }
+
+/// What the rarer hypercalls ask of the machine, beyond [`Platform`]: the toolstack's and the
+/// hardware domain's business.
+pub trait Machine: Platform {}

@@ -41,6 +41,23 @@ id!(/// Nanoseconds of system time, counted from the hypervisor's start.
 impl DomId {
     /// The control domain that the hypervisor starts.
     pub const DOM0: Self = Self(0);
+    /// The first of the numbers that mean something else than a domain.
+    pub const FIRST_RESERVED: Self = Self(0x7FF0);
+    /// The caller itself.
+    #[doc(alias = "DOMID_SELF")]
+    pub const SELF: Self = Self(0x7FF0);
+    /// The owner of the machine's device memory.
+    #[doc(alias = "DOMID_IO")]
+    pub const IO: Self = Self(0x7FF1);
+    /// The hypervisor itself.
+    #[doc(alias = "DOMID_XEN")]
+    pub const XEN: Self = Self(0x7FF2);
+    /// No domain at all.
+    #[doc(alias = "DOMID_INVALID")]
+    pub const INVALID: Self = Self(0x7FF4);
+    /// The owner of what runs on a pCPU that has nothing to do.
+    #[doc(alias = "DOMID_IDLE")]
+    pub const IDLE: Self = Self(0x7FFF);
 }
 
 impl fmt::Display for DomId {

@@ -1,0 +1,143 @@
+//! The hypercall edge: what a call is, how it ends, and the table of all calls.
+//!
+//! A handler is a function from [`Call`] to [`HypercallResult`]. It copies the caller's
+//! structures in once through [`GuestCopy`], checks the copy, uses only the copy. Errors become
+//! `-errno` in one place, in [`dispatch`].
+
+use alloc::sync::Arc;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::domain::Domain;
+use crate::errno::Errno;
+use crate::hypervisor::Hypervisor;
+use crate::platform::{Machine, Platform};
+use crate::types::{DomId, Gpa, Gva};
+use crate::vcpu::Vcpu;
+
+/// A guest address that can't be read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault;
+
+impl From<Fault> for Errno {
+    fn from(_: Fault) -> Self {
+        Self::EFAULT
+    }
+}
+
+/// The caller's memory, by the virtual addresses that its handles hold, walked with the page
+/// tables that it runs on now.
+pub trait GuestCopy {
+    /// Copies bytes in from the caller.
+    ///
+    /// # Errors
+    /// If a page of the range is not mapped. `into` may then be partly written.
+    fn copy_from(&self, from: Gva, into: &mut [u8]) -> Result<(), Fault>;
+
+    /// Copies bytes out to the caller.
+    ///
+    /// # Errors
+    /// If a page of the range is not mapped or not writable. The range may be partly written.
+    fn copy_to(&self, to: Gva, from: &[u8]) -> Result<(), Fault>;
+
+    /// The guest-physical address behind a virtual one that is mapped for writing.
+    ///
+    /// # Errors
+    /// If the page is not mapped or not writable.
+    fn translate(&self, gva: Gva) -> Result<Gpa, Fault>;
+}
+
+/// How a hypercall ended, short of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is complete; the caller finds this value in its result register.
+    Done(u64),
+    /// It stopped halfway to let others run: the caller executes the same hypercall again, with
+    /// its argument registers set to these values.
+    Continue([u64; 6]),
+}
+
+impl Outcome {
+    /// Complete, with the result 0.
+    pub const OK: Self = Self::Done(0);
+}
+
+/// What a handler returns.
+pub type HypercallResult = Result<Outcome, Errno>;
+
+/// One hypercall in progress.
+pub struct Call<'a, P: Platform> {
+    /// The context of everything.
+    pub hv: &'a Hypervisor<P>,
+    /// The calling vCPU's domain.
+    pub domain: &'a Arc<Domain<P>>,
+    /// The calling vCPU.
+    pub vcpu: &'a Arc<Vcpu<P>>,
+    /// The argument registers, in the ABI's order (RDI RSI RDX R10 R8 R9 for a 64-bit caller).
+    pub args: [u64; 6],
+    /// The caller's memory.
+    pub guest: &'a dyn GuestCopy,
+}
+
+impl<P: Platform> Call<'_, P> {
+    /// Copies a structure in from the caller.
+    ///
+    /// # Errors
+    /// `EFAULT` if it isn't all readable.
+    pub fn read<T: FromBytes + IntoBytes>(&self, from: Gva) -> Result<T, Errno> {
+        let mut value = T::new_zeroed();
+        self.guest.copy_from(from, value.as_mut_bytes())?;
+        Ok(value)
+    }
+
+    /// Copies a structure out to the caller.
+    ///
+    /// # Errors
+    /// `EFAULT` if the range isn't all writable.
+    pub fn write<T: IntoBytes + Immutable>(&self, to: Gva, value: &T) -> Result<(), Errno> {
+        Ok(self.guest.copy_to(to, value.as_bytes())?)
+    }
+
+    /// The address of element `index` in the caller's array at `base`.
+    ///
+    /// # Errors
+    /// `EFAULT` if it lies beyond the address space.
+    pub fn element<T>(&self, base: Gva, index: u64) -> Result<Gva, Errno> {
+        let offset = index.checked_mul(size_of::<T>() as u64).ok_or(Errno::EFAULT)?;
+        base.0.checked_add(offset).map(Gva).ok_or(Errno::EFAULT)
+    }
+
+    /// The domain that `id` means to the caller: itself for `DOMID_SELF` or its own number, else
+    /// the one of that number.
+    ///
+    /// # Errors
+    /// `ESRCH` if there is none.
+    pub fn resolve(&self, id: DomId) -> Result<Arc<Domain<P>>, Errno> {
+        if id == DomId::SELF || id == self.domain.id {
+            return Ok(self.domain.clone());
+        }
+        self.hv.domain(id).ok_or(Errno::ESRCH)
+    }
+
+    /// As [`Self::resolve`], where the caller must own the target or have privilege over it.
+    ///
+    /// # Errors
+    /// `ESRCH` if there is no such domain, `EPERM` if it is not the caller's to touch.
+    pub fn resolve_owned(&self, id: DomId) -> Result<Arc<Domain<P>>, Errno> {
+        let target = self.resolve(id)?;
+        if target.id == self.domain.id || self.domain.is_privileged_for(&target) {
+            return Ok(target);
+        }
+        Err(Errno::EPERM)
+    }
+}
+
+/// Carries out hypercall `number`. `Done` holds what goes into the caller's result register,
+/// errors included.
+pub fn dispatch<P: Machine>(number: u64, call: &Call<'_, P>) -> Outcome {
+    let result: HypercallResult = match number {
+        _ => Err(Errno::ENOSYS),
+    };
+    let _ = call;
+    result.unwrap_or_else(|errno| Outcome::Done(errno.to_register()))
+}
