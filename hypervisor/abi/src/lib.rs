@@ -1,11 +1,50 @@
 //! The Xen 4.20 public ABI as plain data: structures, constants, command numbers.
+//!
+//! One module per public header (MIT; Debian's `libxen-dev`), rendered for x86-64 guests and
+//! tools. There is no logic here and no unsafe code. Every structure is `repr(C)` with explicit
+//! padding, converts from and to bytes by `zerocopy`, and has its size and offsets asserted at
+//! compile time. Values that come from outside are open enums: integer newtypes with named
+//! constants. Each constant is found in the documentation by its C name.
 #![no_std]
 #![forbid(unsafe_code)]
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-/// probe
-#[repr(C)]
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
-pub struct Probe { /// a
- pub a: u32, /// b
- pub b: u32 }
+mod guest_handle;
+mod macros;
+mod payload;
+
+pub mod console;
+pub mod elfnote;
+pub mod errno;
+pub mod event_channel;
+pub mod features;
+pub mod grant_table;
+pub mod memory;
+pub mod physdev;
+pub mod sched;
+pub mod vcpu;
+pub mod version;
+pub mod xen;
+
+/// Headers below `arch-x86/`.
+pub mod arch_x86 {
+    pub mod cpuid;
+    pub mod xen;
+
+    /// Headers below `arch-x86/hvm/`.
+    pub mod hvm {
+        pub mod start_info;
+    }
+}
+
+/// Headers below `hvm/`.
+pub mod hvm {
+    pub mod hvm_op;
+    pub mod params;
+}
+
+pub use errno::Errno;
+pub use guest_handle::GuestHandle;
+pub use payload::Payload;
+
+/// Bytes of a page.
+pub const PAGE_SIZE: usize = 4096;
