@@ -185,23 +185,38 @@ const _: () = {
 bitflags::bitflags! {
     /// Intercepts at offset 0x0C.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    #[expect(missing_docs, reason = "instruction names")]
     pub struct Intercept1: u32 {
+        /// INTR.
         const INTR = 1 << 0;
+        /// NMI.
         const NMI = 1 << 1;
+        /// SMI.
         const SMI = 1 << 2;
+        /// INIT.
         const INIT = 1 << 3;
+        /// VINTR.
         const VINTR = 1 << 4;
+        /// RDPMC.
         const RDPMC = 1 << 15;
+        /// CPUID.
         const CPUID = 1 << 18;
+        /// INVD.
         const INVD = 1 << 22;
+        /// PAUSE.
         const PAUSE = 1 << 23;
+        /// HLT.
         const HLT = 1 << 24;
+        /// INVLPGA.
         const INVLPGA = 1 << 26;
+        /// IOIO.
         const IOIO = 1 << 27;
+        /// MSR.
         const MSR = 1 << 28;
+        /// TASK_SWITCH.
         const TASK_SWITCH = 1 << 29;
+        /// FERR_FREEZE.
         const FERR_FREEZE = 1 << 30;
+        /// SHUTDOWN.
         const SHUTDOWN = 1 << 31;
     }
 }
@@ -209,22 +224,36 @@ bitflags::bitflags! {
 bitflags::bitflags! {
     /// Intercepts at offset 0x10.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    #[expect(missing_docs, reason = "instruction names")]
     pub struct Intercept2: u32 {
+        /// VMRUN.
         const VMRUN = 1 << 0;
+        /// VMMCALL.
         const VMMCALL = 1 << 1;
+        /// VMLOAD.
         const VMLOAD = 1 << 2;
+        /// VMSAVE.
         const VMSAVE = 1 << 3;
+        /// STGI.
         const STGI = 1 << 4;
+        /// CLGI.
         const CLGI = 1 << 5;
+        /// SKINIT.
         const SKINIT = 1 << 6;
+        /// RDTSCP.
         const RDTSCP = 1 << 7;
+        /// ICEBP.
         const ICEBP = 1 << 8;
+        /// WBINVD.
         const WBINVD = 1 << 9;
+        /// MONITOR.
         const MONITOR = 1 << 10;
+        /// MWAIT.
         const MWAIT = 1 << 11;
+        /// MWAIT_ARMED.
         const MWAIT_ARMED = 1 << 12;
+        /// XSETBV.
         const XSETBV = 1 << 13;
+        /// RDPRU.
         const RDPRU = 1 << 14;
     }
 }
