@@ -1,0 +1,151 @@
+//! Decoders for packed kernels. Each writes straight into the destination, which is also its
+//! window, so the memory need is the destination plus small tables (xz: plus a dictionary).
+//!
+//! - [`Codec`]: which one, detected by its magic number.
+//! - [`UnpackError`]: why a stream could not be unpacked.
+
+mod gzip;
+mod lz4;
+
+use core::fmt;
+
+/// A packing that kernels come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Zstandard (RFC 8878).
+    Zstd,
+    /// The .xz format with LZMA2 and the x86 filter.
+    Xz,
+    /// Gzip (RFC 1952).
+    Gzip,
+    /// The legacy LZ4 frame.
+    Lz4,
+}
+
+impl Codec {
+    /// Recognises a stream by its first bytes.
+    pub fn detect(stream: &[u8]) -> Option<Self> {
+        match stream {
+            [0x28, 0xB5, 0x2F, 0xFD, ..] => Some(Self::Zstd),
+            [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
+            [0x1F, 0x8B, ..] => Some(Self::Gzip),
+            [0x02, 0x21, 0x4C, 0x18, ..] => Some(Self::Lz4),
+            _ => None,
+        }
+    }
+
+    /// The codec's usual name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd",
+            Self::Xz => "xz",
+            Self::Gzip => "gzip",
+            Self::Lz4 => "lz4",
+        }
+    }
+
+    /// How much scratch memory [`Self::unpack`] needs for this stream, in bytes.
+    ///
+    /// # Errors
+    /// The stream's header is damaged.
+    pub fn scratch_len(self, _stream: &[u8]) -> Result<usize, UnpackError> {
+        Ok(0)
+    }
+
+    /// Unpacks `stream` so that it fills `into` exactly.
+    ///
+    /// # Errors
+    /// The stream is damaged or unpacks to another length, or `scratch` is too small.
+    pub fn unpack(
+        self,
+        stream: &[u8],
+        into: &mut [u8],
+        _scratch: &mut [u8],
+    ) -> Result<(), UnpackError> {
+        match self {
+            Self::Gzip => gzip::unpack(stream, into),
+            Self::Lz4 => lz4::unpack(stream, into),
+            Self::Zstd | Self::Xz => {
+                Err(UnpackError::Unsupported { codec: self, what: "this packing" })
+            }
+        }
+    }
+}
+
+/// Why a stream could not be unpacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnpackError {
+    /// The stream breaks its format's rules.
+    Damaged {
+        /// The stream's format.
+        codec: Codec,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The stream uses a part of its format that kernels don't.
+    Unsupported {
+        /// The stream's format.
+        codec: Codec,
+        /// What it uses.
+        what: &'static str,
+    },
+    /// The stream holds less or more than its trailer says.
+    WrongLength {
+        /// The stream's format.
+        codec: Codec,
+        /// Bytes that the trailer announces.
+        expected: usize,
+    },
+    /// The destination can't hold the result.
+    DestinationTooSmall {
+        /// Its length in bytes.
+        have: usize,
+        /// The length that it takes.
+        need: usize,
+    },
+    /// The scratch memory can't hold the dictionary.
+    ScratchTooSmall {
+        /// Its length in bytes.
+        have: usize,
+        /// The length that it takes.
+        need: usize,
+    },
+}
+
+impl fmt::Display for UnpackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Damaged { codec, what } => {
+                write!(
+                    f,
+                    "kernel's {} payload is damaged: {what}; copy the file again",
+                    codec.name()
+                )
+            }
+            Self::Unsupported { codec, what } => write!(
+                f,
+                "kernel's {} payload uses {what}, which is not supported; repack the kernel",
+                codec.name()
+            ),
+            Self::WrongLength { codec, expected } => write!(
+                f,
+                "kernel's {} payload doesn't unpack to the {expected} bytes that it announces; \
+                 copy the file again",
+                codec.name()
+            ),
+            Self::DestinationTooSmall { have, need } => write!(
+                f,
+                "kernel unpacks to {need} bytes, but only {have} are at hand; give the machine or \
+                 dom0 more memory"
+            ),
+            Self::ScratchTooSmall { have, need } => write!(
+                f,
+                "unpacking the kernel takes {need} bytes of scratch memory, but only {have} are \
+                 at hand; give the machine more memory or use a kernel packed with zstd"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for UnpackError {}
