@@ -7,11 +7,16 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod domain;
 pub mod errno;
+pub mod frame;
 pub mod hypercall;
 pub mod hypervisor;
 pub mod platform;
+#[cfg(test)]
+mod testing;
 pub mod types;
 pub mod vcpu;
