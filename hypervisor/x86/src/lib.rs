@@ -18,4 +18,5 @@ extern crate std;
 
 pub mod fault;
 pub mod interrupt;
+pub mod vioapic;
 pub mod vlapic;
