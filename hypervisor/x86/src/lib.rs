@@ -20,3 +20,4 @@ pub mod fault;
 pub mod interrupt;
 pub mod vioapic;
 pub mod vlapic;
+pub mod walk;
