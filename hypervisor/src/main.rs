@@ -1,1 +1,51 @@
-fn main() {}
+//! The Xenolith hypervisor: all mechanism, and the boot as one list of calls.
+//!
+//! Built freestanding with `hypervisor/build.toml` (see `build.rs`). In a plain workspace build
+//! it is an ordinary program that says so, while the compiler still checks every line.
+#![no_std]
+#![cfg_attr(freestanding, no_main)]
+#![cfg_attr(
+    not(freestanding),
+    allow(dead_code, unused_imports, reason = "the program that says so calls none of this")
+)]
+
+extern crate alloc;
+#[cfg(not(freestanding))]
+extern crate std;
+
+#[macro_use]
+mod log;
+
+mod arch;
+mod console;
+mod drivers;
+mod mm;
+mod panic;
+
+use hv_boot::info::BootInfo;
+use hv_boot::options::Options;
+
+/// Boots the machine. Called once, on the boot CPU, by the architecture's entry code.
+fn boot(info: &'static BootInfo) -> ! {
+    let options = Options::parse(&info.command_line, &mut |word| warning!("{word}"));
+    console::init(&options, info);
+    log::set_thresholds(&options);
+    banner(info);
+    arch::cpu::idle()
+}
+
+fn banner(info: &BootInfo) {
+    let loader = core::str::from_utf8(&info.loader).unwrap_or("an unnamed loader");
+    say!("Xenolith {} (Xen ABI 4.20)", env!("CARGO_PKG_VERSION"));
+    info!("started by {loader} ({})", info.protocol.name());
+    info!("command line: {}", info.command_line.escape_ascii());
+}
+
+#[cfg(not(freestanding))]
+fn main() {
+    std::eprintln!(
+        "this is not the hypervisor: build it with\n  cargo build -p hypervisor --profile \
+         hypervisor --target x86_64-unknown-linux-gnu --config hypervisor/build.toml"
+    );
+    std::process::exit(1);
+}

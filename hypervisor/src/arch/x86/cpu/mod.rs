@@ -1,0 +1,36 @@
+//! The processors: their tables, their exceptions, their own data, their sleep.
+
+mod descriptors;
+mod idt;
+mod percpu;
+mod trap;
+
+use super::apic::pic;
+
+pub use percpu::this_cpu;
+pub use trap::TrapFrame;
+
+/// Gives the boot CPU what Rust code and error messages need. Called first of all.
+pub fn init_boot_cpu() {
+    descriptors::load_early();
+    percpu::install_boot_cpu();
+    idt::init();
+    idt::load();
+    pic::disable();
+}
+
+/// Sleeps and handles interrupts, for ever.
+pub fn idle() -> ! {
+    loop {
+        x86_64::instructions::interrupts::enable_and_hlt();
+        x86_64::instructions::interrupts::disable();
+    }
+}
+
+/// Stops this CPU for good.
+pub fn stop() -> ! {
+    x86_64::instructions::interrupts::disable();
+    loop {
+        x86_64::instructions::hlt();
+    }
+}

@@ -1,0 +1,22 @@
+//! Opening the console devices: the one place that claims their ports and memory.
+#![expect(unsafe_code, reason = "claims devices")]
+
+use hv_boot::options::SerialOptions;
+
+use crate::arch::port::Ports;
+use crate::drivers::uart::Uart;
+use crate::drivers::vga_text::VgaText;
+
+/// The serial line at the ports that the options say.
+pub fn serial(options: &SerialOptions) -> Option<Uart> {
+    // SAFETY: the user names these ports as a UART's, which does no DMA.
+    let ports = unsafe { Ports::new(options.io_base) };
+    Uart::open(ports, options)
+}
+
+/// The VGA text screen.
+pub fn vga_text() -> VgaText {
+    // SAFETY: the text buffer is mapped at its physical address by the boot page tables, and the
+    // console lock makes this its only writer.
+    unsafe { VgaText::new(0xB8000 as *mut u16) }
+}

@@ -1,0 +1,4 @@
+//! Drivers of the few devices that the hypervisor itself uses.
+
+pub mod uart;
+pub mod vga_text;

@@ -1,0 +1,3 @@
+//! The hypervisor's memory.
+
+mod heap;
