@@ -15,6 +15,7 @@ pub mod errno;
 pub mod frame;
 pub mod hypercall;
 pub mod hypervisor;
+pub mod p2m;
 pub mod platform;
 #[cfg(test)]
 mod testing;
