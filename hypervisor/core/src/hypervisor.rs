@@ -9,6 +9,7 @@ use spin::RwLock;
 
 use crate::domain::Domain;
 use crate::errno::Errno;
+use crate::hypercall::version::BuildInfo;
 use crate::platform::Platform;
 use crate::types::DomId;
 
@@ -18,13 +19,15 @@ pub struct Hypervisor<P: Platform> {
     pub platform: P,
     /// The hypervisor's command line, as the boot loader gave it.
     pub cmdline: String,
+    /// How it was built.
+    pub build: BuildInfo,
     domains: RwLock<BTreeMap<DomId, Arc<Domain<P>>>>,
 }
 
 impl<P: Platform> Hypervisor<P> {
     /// Makes the context, with no domain yet.
-    pub fn new(platform: P, cmdline: String) -> Self {
-        Self { platform, cmdline, domains: RwLock::new(BTreeMap::new()) }
+    pub fn new(platform: P, cmdline: String, build: BuildInfo) -> Self {
+        Self { platform, cmdline, build, domains: RwLock::new(BTreeMap::new()) }
     }
 
     /// The domain of this number.

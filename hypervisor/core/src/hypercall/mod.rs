@@ -4,8 +4,12 @@
 //! structures in once through [`GuestCopy`], checks the copy, uses only the copy. Errors become
 //! `-errno` in one place, in [`dispatch`].
 
+pub mod console;
+pub mod version;
+
 use alloc::sync::Arc;
 
+use xen_abi::xen::Hypercall;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::domain::Domain;
@@ -134,10 +138,11 @@ impl<P: Platform> Call<'_, P> {
 
 /// Carries out hypercall `number`. `Done` holds what goes into the caller's result register,
 /// errors included.
-pub fn dispatch<P: Machine>(number: u64, call: &Call<'_, P>) -> Outcome {
-    let result: HypercallResult = match number {
+pub fn dispatch<P: Machine>(number: u32, call: &Call<'_, P>) -> Outcome {
+    let result: HypercallResult = match Hypercall(number) {
+        Hypercall::XEN_VERSION => version::xen_version(call),
+        Hypercall::CONSOLE_IO => console::console_io(call),
         _ => Err(Errno::ENOSYS),
     };
-    let _ = call;
     result.unwrap_or_else(|errno| Outcome::Done(errno.to_register()))
 }
