@@ -6,6 +6,7 @@
 
 mod gzip;
 mod lz4;
+mod zstd;
 
 use core::fmt;
 
@@ -65,9 +66,8 @@ impl Codec {
         match self {
             Self::Gzip => gzip::unpack(stream, into),
             Self::Lz4 => lz4::unpack(stream, into),
-            Self::Zstd | Self::Xz => {
-                Err(UnpackError::Unsupported { codec: self, what: "this packing" })
-            }
+            Self::Zstd => zstd::unpack(stream, into),
+            Self::Xz => Err(UnpackError::Unsupported { codec: self, what: "this packing" }),
         }
     }
 }
