@@ -26,3 +26,24 @@ pub mod error_code {
     /// The access was an instruction fetch.
     pub const FETCH: u32 = 1 << 4;
 }
+
+/// An exception that emulating an instruction raises in the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exception {
+    /// #GP(0): a non-canonical address.
+    Gp,
+    /// #PF.
+    Page(PageFault),
+}
+
+impl From<GpFault> for Exception {
+    fn from(_: GpFault) -> Self {
+        Self::Gp
+    }
+}
+
+impl From<PageFault> for Exception {
+    fn from(fault: PageFault) -> Self {
+        Self::Page(fault)
+    }
+}
