@@ -12,12 +12,18 @@ extern crate std;
 
 pub mod domain;
 pub mod errno;
+pub mod event_channel;
 pub mod frame;
+mod guest_area;
 pub mod hypercall;
 pub mod hypervisor;
 pub mod p2m;
+pub mod perf;
 pub mod platform;
+pub mod sched;
 #[cfg(test)]
 mod testing;
+pub mod time;
+pub mod timer;
 pub mod types;
 pub mod vcpu;

@@ -1,7 +1,13 @@
 //! What the portable policy asks of the machine: memory, clock, inter-processor kicks, the
 //! console. The binary implements these once; tests implement them over a `Vec`.
 
+use alloc::sync::Arc;
+
+use xen_abi::sched::ShutdownReason;
+
+use crate::hypervisor::Hypervisor;
 use crate::types::{CpuId, DomId, Mfn, Nanos, VcpuId};
+use crate::vcpu::Vcpu;
 
 /// Access to machine frames that a guest may be writing at the same time.
 ///
@@ -55,6 +61,10 @@ pub trait Platform: FrameMemory + Send + Sync + Sized + 'static {
     /// The architecture's part of a vCPU (control block, virtual local APIC, ...).
     type VcpuArch: Send + Sync;
 
+    /// The names of the reasons for which a vCPU leaves guest mode, as counters show them
+    /// (`npf`, `hlt`, ...).
+    const EXIT_REASONS: &'static [&'static str];
+
     /// System time: monotonic, the same on every pCPU.
     fn now(&self) -> Nanos;
     /// The pCPU that executes this call.
@@ -68,6 +78,12 @@ pub trait Platform: FrameMemory + Send + Sync + Sized + 'static {
     /// Makes the edge-triggered `vector` pending in a vCPU's local APIC. The caller wakes the
     /// vCPU; this only records.
     fn inject(&self, domain: DomId, vcpu: VcpuId, arch: &Self::VcpuArch, vector: u8);
+    /// Whether an interrupt, of the local APIC or the domain's event callback, waits that the
+    /// vCPU would take at once if it ran.
+    fn has_interrupt(&self, vcpu: &Vcpu<Self>) -> bool;
+    /// One of the architecture's timers of a vCPU has expired
+    /// ([`TimerKind::Arch`](crate::timer::TimerKind::Arch)).
+    fn timer_expired(&self, hv: &Hypervisor<Self>, vcpu: &Arc<Vcpu<Self>>, timer: u8);
     /// Returns once no pCPU can use a translation of this domain's second stage that was cached
     /// before the call. `domain` is the domain's number.
     fn flush_second_stage(&self, domain: DomId);
@@ -78,6 +94,11 @@ pub trait Platform: FrameMemory + Send + Sync + Sized + 'static {
     fn console_write(&self, from: DomId, bytes: &[u8]);
     /// Takes console input that is meant for the domain with input focus. Gives its length.
     fn console_read(&self, into: &mut [u8]) -> usize;
+    /// Writes to the hypervisor's log that a domain broke its own state, and how.
+    fn log_domain_crash(&self, domain: DomId, why: &str);
+    /// The hardware domain has shut down: switches the machine off, restarts it, whatever the
+    /// reason and the command line ask for. May return, with that to happen soon.
+    fn machine_shutdown(&self, reason: ShutdownReason);
 }
 
 /// What the rarer hypercalls ask of the machine, beyond [`Platform`]: the toolstack's and the

@@ -139,10 +139,11 @@ impl<P: Platform> Call<'_, P> {
 /// Carries out hypercall `number`. `Done` holds what goes into the caller's result register,
 /// errors included.
 pub fn dispatch<P: Machine>(number: u32, call: &Call<'_, P>) -> Outcome {
+    call.vcpu.counters.count_hypercall(number);
     let result: HypercallResult = match Hypercall(number) {
         Hypercall::XEN_VERSION => version::xen_version(call),
         Hypercall::CONSOLE_IO => console::console_io(call),
         _ => Err(Errno::ENOSYS),
     };
-    result.unwrap_or_else(|errno| Outcome::Done(errno.to_register()))
+    result.unwrap_or_else(|errno| Outcome::Done(errno.negated().cast_unsigned()))
 }

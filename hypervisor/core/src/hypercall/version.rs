@@ -64,7 +64,7 @@ pub fn xen_version<P: Platform>(call: &Call<'_, P>) -> HypercallResult {
         VersionCmd::GET_FEATURES => get_features(call, arg),
         VersionCmd::PAGESIZE => Ok(Outcome::Done(FRAME_BYTES as u64)),
         VersionCmd::GUEST_HANDLE => {
-            call.write(arg, &call.domain.config.handle)?;
+            call.write(arg, &call.domain.handle())?;
             Ok(Outcome::OK)
         }
         VersionCmd::BUILD_ID if build.build_id.is_empty() => Err(Errno::ENODATA),

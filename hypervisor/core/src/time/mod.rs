@@ -1,0 +1,3 @@
+//! Time as guests see it.
+
+pub mod runstate;
