@@ -3,6 +3,7 @@
 pub mod apic;
 pub mod boot;
 pub mod cpu;
+pub mod msr;
 pub mod port;
 
 #[cfg(freestanding)]

@@ -1,3 +1,5 @@
 //! Interrupt controllers.
 
+pub mod io;
+pub mod local;
 pub mod pic;
