@@ -13,6 +13,7 @@ mod macros;
 mod payload;
 
 pub mod console;
+pub mod domctl;
 pub mod elfnote;
 pub mod errno;
 pub mod event_channel;
@@ -38,8 +39,12 @@ pub mod arch_x86 {
 
 /// Headers below `hvm/`.
 pub mod hvm {
+    pub mod dm_op;
     pub mod hvm_op;
+    pub mod hvm_vcpu;
+    pub mod ioreq;
     pub mod params;
+    pub mod save;
 }
 
 pub use errno::Errno;

@@ -90,7 +90,7 @@ open_enum! {
         ARGO_OP = 39, "__HYPERVISOR_argo_op";
         /// Performance monitoring.
         XENPMU_OP = 40, "__HYPERVISOR_xenpmu_op";
-        /// Device models ([`crate::dm_op`]).
+        /// Device models ([`crate::hvm::dm_op`]).
         DM_OP = 41, "__HYPERVISOR_dm_op";
         /// The hypervisor file system.
         HYPFS_OP = 42, "__HYPERVISOR_hypfs_op";
