@@ -31,6 +31,10 @@ fn boot(info: &'static BootInfo) -> ! {
     console::init(&options, info);
     log::set_thresholds(&options);
     banner(info);
+    arch::cpu::require();
+    mm::init(info);
+    arch::cpu::enable(arch::cpu::Protections { smep: options.smep, smap: options.smap });
+    info!("hypervisor memory: {} KiB", mm::frames::used_bytes() >> 10);
     arch::cpu::idle()
 }
 

@@ -11,8 +11,11 @@ extern crate std;
 
 pub mod info;
 pub mod log_ring;
+pub mod memory_map;
 pub mod multiboot1;
 pub mod multiboot2;
 pub mod options;
+pub mod page_table;
 pub mod phys;
 pub mod pvh;
+pub mod ranges;

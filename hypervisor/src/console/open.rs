@@ -6,6 +6,7 @@ use hv_boot::options::SerialOptions;
 use crate::arch::port::Ports;
 use crate::drivers::uart::Uart;
 use crate::drivers::vga_text::VgaText;
+use crate::mm;
 
 /// The serial line at the ports that the options say.
 pub fn serial(options: &SerialOptions) -> Option<Uart> {
@@ -16,7 +17,7 @@ pub fn serial(options: &SerialOptions) -> Option<Uart> {
 
 /// The VGA text screen.
 pub fn vga_text() -> VgaText {
-    // SAFETY: the text buffer is mapped at its physical address by the boot page tables, and the
-    // console lock makes this its only writer.
-    unsafe { VgaText::new(0xB8000 as *mut u16) }
+    // SAFETY: the text buffer is mapped at its place in the direct map by the boot page tables
+    // and by the final ones, and the console lock makes this its only writer.
+    unsafe { VgaText::new(mm::vga_text()) }
 }

@@ -3,16 +3,15 @@
 /// Reads an amount: a number, decimal or after `0x` hexadecimal, and a unit `B K M G T` in
 /// either case; without a unit it counts KiB, as Xen has it.
 pub fn parse_size(text: &[u8]) -> Option<u64> {
-    let (digits, shift) = match text.split_last()? {
-        (unit, digits) => match unit.to_ascii_lowercase() {
-            // A hexadecimal number may end in a letter that is a unit too.
-            b'b' if !text.starts_with(b"0x") => (digits, 0),
-            b'k' => (digits, 10),
-            b'm' => (digits, 20),
-            b'g' => (digits, 30),
-            b't' => (digits, 40),
-            _ => (text, 10),
-        },
+    let (unit, rest) = text.split_last()?;
+    let (digits, shift) = match unit.to_ascii_lowercase() {
+        // A hexadecimal number may end in a letter that is a unit too.
+        b'b' if !text.starts_with(b"0x") => (rest, 0),
+        b'k' => (rest, 10),
+        b'm' => (rest, 20),
+        b'g' => (rest, 30),
+        b't' => (rest, 40),
+        _ => (text, 10),
     };
     let digits = core::str::from_utf8(digits).ok()?;
     let number = match digits.strip_prefix("0x") {

@@ -7,7 +7,7 @@
  *
  * Leaves to Rust: `hypervisor_start(magic: u32, info: u32) -> !`
  *   long mode, interrupts off, direction flag clear; boot page tables, which map the first 4 GiB
- *   at 0 and the first 1 GiB at VIRTUAL_BASE, all of it writable; SSE usable; null segments but
+ *   at 0 and at the direct map, and the first 1 GiB at VIRTUAL_BASE, all of it writable; SSE usable; null segments but
  *   for CS; RSP = boot_stack_top, aligned to 16 before the call; RBP = 0 ends the backtrace.
  *
  * Clobbers every register. */
@@ -79,6 +79,7 @@ multiboot_entry:
 
     mov     edi, offset boot_pml4 - VIRTUAL_BASE
     mov     dword ptr [edi], offset boot_pdpt_low - VIRTUAL_BASE + 3
+    mov     dword ptr [edi + 256 * 8], offset boot_pdpt_low - VIRTUAL_BASE + 3
     mov     dword ptr [edi + 511 * 8], offset boot_pdpt_high - VIRTUAL_BASE + 3
 
     mov     eax, CR4_PAE_PGE_OSFXSR_OSXMMEXCPT

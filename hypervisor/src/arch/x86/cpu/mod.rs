@@ -1,12 +1,16 @@
 //! The processors: their tables, their exceptions, their own data, their sleep.
 
+mod control;
 mod descriptors;
+mod features;
 mod idt;
 mod percpu;
 mod trap;
 
 use super::apic::pic;
 
+pub use control::{Protections, enable};
+pub use features::{Features, cpuid, features, require};
 pub use percpu::this_cpu;
 pub use trap::TrapFrame;
 
