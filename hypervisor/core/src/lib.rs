@@ -17,6 +17,7 @@ pub mod frame;
 mod guest_area;
 pub mod hypercall;
 pub mod hypervisor;
+pub mod memory;
 pub mod p2m;
 pub mod perf;
 pub mod platform;

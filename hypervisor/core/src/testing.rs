@@ -17,13 +17,19 @@ pub(crate) const GARBAGE: u8 = 0xcc;
 /// Machine memory that exists as far as it was touched.
 #[derive(Default)]
 pub(crate) struct TestMemory {
-    frames: Mutex<BTreeMap<Mfn, Box<[u8; FRAME_BYTES]>>>,
+    chunks: Mutex<BTreeMap<u64, Chunk>>,
 }
+
+type Frame = Box<[u8; FRAME_BYTES]>;
+/// 512 frames.
+type Chunk = Vec<Option<Frame>>;
 
 impl TestMemory {
     fn with<R>(&self, mfn: Mfn, run: impl FnOnce(&mut [u8; FRAME_BYTES]) -> R) -> R {
-        let mut frames = self.frames.lock();
-        run(frames.entry(mfn).or_insert_with(|| Box::new([GARBAGE; FRAME_BYTES])))
+        let mut chunks = self.chunks.lock();
+        let chunk = chunks.entry(mfn.0 >> 9).or_insert_with(|| (0..512).map(|_| None).collect());
+        let frame = &mut chunk[mfn.0 as usize & 511];
+        run(frame.get_or_insert_with(|| Box::new([GARBAGE; FRAME_BYTES])))
     }
 
     fn bytes<const N: usize>(&self, mfn: Mfn, offset: usize) -> [u8; N] {

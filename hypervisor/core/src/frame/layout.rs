@@ -49,6 +49,18 @@ impl FrameLayout {
         &self.spans[..self.len]
     }
 
+    /// The span that the frame of a storage word is in.
+    pub(super) fn span_of(&self, word: usize) -> &Span {
+        let later = self.spans().iter().rev().find(|span| span.first_word <= word);
+        later.expect("the first span begins with word 0")
+    }
+
+    /// The frame of a storage word.
+    pub(super) fn mfn_of(&self, word: usize) -> Mfn {
+        let span = self.span_of(word);
+        Mfn(span.base + (word - span.first_word) as u64)
+    }
+
     /// The first word after the frames' own.
     pub(super) fn bitmaps_from(&self) -> usize {
         self.bitmaps_from

@@ -86,6 +86,14 @@ impl Request {
     pub const fn claimed(self, frames: u64) -> Self {
         Self { claimed: frames, ..self }
     }
+
+    const fn range(&self, start: Mfn) -> FrameRange {
+        FrameRange { start, frames: 1 << self.order }
+    }
+
+    const fn used(&self) -> FrameWord {
+        FrameWord::used(self.kind, self.owner)
+    }
 }
 
 /// The state under the lock. The bitmaps themselves are in the storage.
@@ -149,14 +157,14 @@ impl FrameTable {
     /// aside.
     pub fn alloc(&self, request: &Request) -> Option<Mfn> {
         let mfn = self.take(request)?;
-        self.start_use(mfn, request, |_| ());
+        self.start_use(request.range(mfn), request.used(), |_| ());
         Some(mfn)
     }
 
     /// As [`Self::alloc`], filled with zeroes.
     pub fn alloc_zeroed(&self, memory: &impl FrameMemory, request: &Request) -> Option<Mfn> {
         let mfn = self.take(request)?;
-        self.start_use(mfn, request, |mfn| memory.zero(mfn));
+        self.start_use(request.range(mfn), request.used(), |mfn| memory.zero(mfn));
         Some(mfn)
     }
 
@@ -170,22 +178,24 @@ impl FrameTable {
         kind: FrameKind,
         owner: DomId,
     ) -> Result<(), FrameError> {
-        let (start, end) = (range.start.0, range.end());
-        let span = self.layout.spans().iter().find(|span| span.contains(start, range.frames));
-        let span = span.ok_or(FrameError::NotFree)?;
-        let mut pool = self.pool.lock();
-        if !span.take_exact(self.storage, start, end) {
-            return Err(FrameError::NotFree);
-        }
-        self.set_free(&mut pool, |free| free - range.frames);
-        drop(pool);
-        let mut dirty = 0;
-        for mfn in start..end {
-            let word = self.word(mfn).expect("in the span");
-            dirty += u64::from(FrameWord(word.load(Relaxed)).is_dirty());
-            word.store(FrameWord::used(kind, owner).0, Release);
-        }
-        self.dirty.fetch_sub(dirty, Relaxed);
+        self.take_exact(range)?;
+        self.start_use(range, FrameWord::used(kind, owner), |_| ());
+        Ok(())
+    }
+
+    /// As [`Self::claim_exact`], filled with zeroes.
+    ///
+    /// # Errors
+    /// As [`Self::claim_exact`].
+    pub fn claim_exact_zeroed(
+        &self,
+        memory: &impl FrameMemory,
+        range: FrameRange,
+        kind: FrameKind,
+        owner: DomId,
+    ) -> Result<(), FrameError> {
+        self.take_exact(range)?;
+        self.start_use(range, FrameWord::used(kind, owner), |mfn| memory.zero(mfn));
         Ok(())
     }
 
@@ -259,6 +269,15 @@ impl FrameTable {
         Some(FrameWord(self.word(mfn.0)?.load(Acquire)).info())
     }
 
+    /// Whether any frame of the range is RAM.
+    pub fn holds_ram(&self, range: FrameRange) -> bool {
+        let (start, end) = (range.start.0, range.start.0.saturating_add(range.frames));
+        self.layout.spans().iter().any(|span| {
+            (start.max(span.base)..end.min(span.end()))
+                .any(|mfn| self.info(Mfn(mfn)).is_some_and(|i| i.kind != FrameKind::Reserved))
+        })
+    }
+
     /// Frames of RAM, in use or not.
     pub fn total_frames(&self) -> u64 {
         self.total
@@ -277,6 +296,22 @@ impl FrameTable {
     /// The highest frame number that is RAM.
     pub fn max_mfn(&self) -> Mfn {
         Mfn(self.layout.spans().last().map_or(0, |span| span.end() - 1))
+    }
+
+    /// Gives back the owner's reference to all memory of a domain, mapped or not, in steps: looks
+    /// at `budget` frames from position `from` on, and gives the position for the next step, or
+    /// `None` at the end. Start with 0.
+    pub fn disown_all(&self, owner: DomId, from: usize, budget: usize) -> Option<usize> {
+        let to = (from + budget).min(self.layout.bitmaps_from());
+        for index in from..to {
+            let word = FrameWord(self.storage[index].load(Acquire));
+            let ram = matches!(word.kind(), FrameKind::DomainRam | FrameKind::Retained);
+            if ram && word.owner() == owner {
+                let start = self.layout.mfn_of(index);
+                self.disown_range(FrameRange { start, frames: 1 });
+            }
+        }
+        (to < self.layout.bitmaps_from()).then_some(to)
     }
 
     #[inline]
@@ -320,11 +355,23 @@ impl FrameTable {
         Some(mfn)
     }
 
-    /// Marks a taken block's frames as used, after `clean` has seen the dirty ones.
-    fn start_use(&self, mfn: Mfn, request: &Request, clean: impl Fn(Mfn)) {
-        let used = FrameWord::used(request.kind, request.owner);
+    /// Takes exactly these frames out of the free ones.
+    fn take_exact(&self, range: FrameRange) -> Result<(), FrameError> {
+        let (start, end) = (range.start.0, range.end());
+        let span = self.layout.spans().iter().find(|span| span.contains(start, range.frames));
+        let span = span.ok_or(FrameError::NotFree)?;
+        let mut pool = self.pool.lock();
+        if !span.take_exact(self.storage, start, end) {
+            return Err(FrameError::NotFree);
+        }
+        self.set_free(&mut pool, |free| free - range.frames);
+        Ok(())
+    }
+
+    /// Marks frames that were just taken as used, after `clean` has seen the dirty ones.
+    fn start_use(&self, range: FrameRange, used: FrameWord, clean: impl Fn(Mfn)) {
         let mut dirty = 0;
-        for mfn in mfn.0..mfn.0 + (1 << request.order) {
+        for mfn in range.start.0..range.end() {
             let word = self.word(mfn).expect("a free frame");
             if FrameWord(word.load(Relaxed)).is_dirty() {
                 clean(Mfn(mfn));

@@ -44,12 +44,11 @@ impl FrameTable {
             self.scrub_cursor.store(to, Relaxed);
             return None;
         };
-        let span = self.layout.spans().iter().rev().find(|span| span.first_word <= first)?;
+        let span = self.layout.span_of(first);
         let span_end = span.first_word + span.frames as usize;
         let end = (first + BATCH_FRAMES as usize).min(span_end);
         let len = (first..end).take_while(is_dirty).count();
         self.scrub_cursor.store(first + len, Relaxed);
-        let start = Mfn(span.base + (first - span.first_word) as u64);
-        Some(FrameRange { start, frames: len as u64 })
+        Some(FrameRange { start: self.layout.mfn_of(first), frames: len as u64 })
     }
 }

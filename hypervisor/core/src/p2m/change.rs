@@ -1,8 +1,8 @@
 //! Mapping, unmapping, splitting and joining.
 
 use super::{
-    ENTRIES, Entry, FlushBatch, Frames, GFN_LIMIT, Leaf, ORDER_1G, ORDER_2M, P2m, P2mError,
-    ROOT_LEVEL, Slot, Stage2Format, TABLE_SHIFT, index_of,
+    ENTRIES, Entry, FlushBatch, Frames, Leaf, ORDER_1G, ORDER_2M, P2m, P2mError, ROOT_LEVEL, Slot,
+    Stage2Format, TABLE_SHIFT, index_of,
 };
 use crate::platform::FrameMemory;
 use crate::types::{Gfn, Mfn};
@@ -115,7 +115,7 @@ impl<F: Stage2Format> P2m<F> {
             ORDER_1G => 2,
             _ => return Err(P2mError::BadAddress),
         };
-        if gfn.0 >= GFN_LIMIT || gfn.0 & ((1 << order) - 1) != 0 {
+        if gfn.0 >= self.limit || gfn.0 & ((1 << order) - 1) != 0 {
             return Err(P2mError::BadAddress);
         }
         Ok(level)

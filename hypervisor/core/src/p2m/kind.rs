@@ -15,7 +15,7 @@ pub enum P2mKind {
     RamReadOnly = 3,
     /// Another domain's memory, mapped by privilege. The entry holds a reference.
     Foreign = 4,
-    /// Another domain's memory, mapped by a grant. The grant's handle holds the reference.
+    /// Another domain's memory, mapped by a grant. The entry holds a reference.
     GrantRw = 5,
     /// As [`Self::GrantRw`], read-only.
     GrantRo = 6,

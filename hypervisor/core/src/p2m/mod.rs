@@ -88,6 +88,8 @@ pub struct P2m<F> {
     tables: u64,
     table_limit: u64,
     highest: u64,
+    /// Guest frames are below this: [`GFN_LIMIT`], or 0 once the root is gone.
+    limit: u64,
 }
 
 /// One entry: a table and an index in it.
@@ -125,7 +127,15 @@ impl<F: Stage2Format> P2m<F> {
         let request = Request::new(0, FrameKind::Table, owner);
         let root = frames.table.alloc_zeroed(frames.memory, &request);
         let root = root.ok_or(P2mError::NoMemory)?;
-        Ok(Self { format, root, owner, tables: 1, table_limit: u64::MAX, highest: 0 })
+        Ok(Self {
+            format,
+            root,
+            owner,
+            tables: 1,
+            table_limit: u64::MAX,
+            highest: 0,
+            limit: GFN_LIMIT,
+        })
     }
 
     /// The root table: what the CPU is told.
@@ -156,7 +166,7 @@ impl<F: Stage2Format> P2m<F> {
     /// What a guest frame stands for.
     #[inline]
     pub fn lookup(&self, memory: &impl FrameMemory, gfn: Gfn) -> Found {
-        if gfn.0 >= GFN_LIMIT {
+        if gfn.0 >= self.limit {
             return Found { leaf: None, order: 0 };
         }
         let mut table = self.root;
@@ -181,6 +191,11 @@ impl<F: Stage2Format> P2m<F> {
     /// The mappings of `[from, to)`, in order.
     pub fn walk<'a, M: FrameMemory>(&'a self, memory: &'a M, from: Gfn, to: Gfn) -> Walk<'a, F, M> {
         Walk::new(self, memory, from, to)
+    }
+
+    /// Whether the CPUs have mappings of 1 GiB.
+    pub fn has_1g(&self) -> bool {
+        self.format.has_1g()
     }
 
     fn alloc_table(

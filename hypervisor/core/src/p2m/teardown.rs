@@ -22,9 +22,12 @@ impl<F: Stage2Format> P2m<F> {
         self.tear_table(frames, root, level, &mut budget, &mut removed)
     }
 
-    /// Gives the root table back. The map must be empty, and nothing may use it afterwards.
-    pub fn free_root(self, frames: Frames<'_, impl FrameMemory>) {
-        frames.table.put(self.root);
+    /// Gives the root table back. The map must be empty; nothing can be mapped afterwards.
+    pub fn free_root(&mut self, frames: Frames<'_, impl FrameMemory>) {
+        if core::mem::take(&mut self.limit) > 0 {
+            self.tables -= 1;
+            frames.table.put(self.root);
+        }
     }
 
     /// Empties a table. Gives whether it is empty.

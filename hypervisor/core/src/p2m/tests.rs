@@ -105,7 +105,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn map(&mut self, gfn: u64, order: u32, leaf: Leaf) {
         let fits = matches!(order, 0 | 9 | 18)
-            && (gfn | leaf.mfn.0) % (1 << order) == 0
+            && (gfn | leaf.mfn.0).trailing_zeros() >= order
             && gfn < GFN_LIMIT;
         let expected = if !fits {
             Err(P2mError::BadAddress)
