@@ -21,7 +21,9 @@ pub mod features;
 pub mod grant_table;
 pub mod memory;
 pub mod physdev;
+pub mod platform;
 pub mod sched;
+pub mod sysctl;
 pub mod vcpu;
 pub mod version;
 pub mod xen;
@@ -45,6 +47,16 @@ pub mod hvm {
     pub mod ioreq;
     pub mod params;
     pub mod save;
+}
+
+/// Headers below `io/`: protocols between frontends and backends.
+pub mod io {
+    pub mod blkif;
+    pub mod console;
+    pub mod netif;
+    pub mod ring;
+    pub mod xenbus;
+    pub mod xs_wire;
 }
 
 pub use errno::Errno;
