@@ -19,6 +19,7 @@ extern crate std;
 pub mod decode;
 pub mod fault;
 pub mod interrupt;
+pub mod msr;
 pub mod vioapic;
 pub mod vlapic;
 pub mod walk;

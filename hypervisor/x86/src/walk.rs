@@ -7,23 +7,15 @@
 
 use hv_core::types::Gpa;
 
-use crate::fault::{PageFault, error_code};
+use x86defs::cr::{Cr0, Cr4};
+use x86defs::exception::PageFaultError;
+use x86defs::msr::Efer;
+use x86defs::paging::Pte;
 
-const CR0_WP: u64 = 1 << 16;
-const CR0_PG: u64 = 1 << 31;
-const CR4_PSE: u64 = 1 << 4;
-const CR4_PAE: u64 = 1 << 5;
-const CR4_SMEP: u64 = 1 << 20;
-const EFER_LMA: u64 = 1 << 10;
-const EFER_NXE: u64 = 1 << 11;
+use crate::fault::PageFault;
 
-const PRESENT: u64 = 1 << 0;
-const WRITABLE: u64 = 1 << 1;
-const USER: u64 = 1 << 2;
-const LARGE: u64 = 1 << 7;
-const NO_EXECUTE: u64 = 1 << 63;
 /// Where an entry holds an address, in tables with 8-byte entries.
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+const ADDRESS: u64 = Pte::ADDRESS_MASK;
 
 /// The registers that decide how an address is translated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,11 +95,11 @@ pub enum WalkError<E> {
 impl Paging {
     /// Which tables are in use.
     pub const fn mode(&self) -> Mode {
-        if self.cr0 & CR0_PG == 0 {
+        if self.cr0 & Cr0::PG.bits() == 0 {
             Mode::None
-        } else if self.cr4 & CR4_PAE == 0 {
+        } else if self.cr4 & Cr4::PAE.bits() == 0 {
             Mode::Legacy
-        } else if self.efer & EFER_LMA == 0 {
+        } else if self.efer & Efer::LMA.bits() == 0 {
             Mode::Pae
         } else {
             Mode::Long
@@ -115,7 +107,7 @@ impl Paging {
     }
 
     const fn has_no_execute(&self) -> bool {
-        self.efer & EFER_NXE != 0 && self.cr4 & CR4_PAE != 0
+        self.efer & Efer::NXE.bits() != 0 && self.cr4 & Cr4::PAE.bits() != 0
     }
 
     /// Bits above the physical address width, within the 52 of the architecture.
@@ -168,8 +160,10 @@ impl Level {
     const fn is_leaf(self, entry: u64, paging: &Paging) -> bool {
         match (self.number, self.mode) {
             (1, _) => true,
-            (2, Mode::Legacy) => entry & LARGE != 0 && paging.cr4 & CR4_PSE != 0,
-            (2, _) | (3, Mode::Long) => entry & LARGE != 0,
+            (2, Mode::Legacy) => {
+                entry & Pte::LARGE.bits() != 0 && paging.cr4 & Cr4::PSE.bits() != 0
+            }
+            (2, _) | (3, Mode::Long) => entry & Pte::LARGE.bits() != 0,
             _ => false,
         }
     }
@@ -181,15 +175,15 @@ impl Level {
             return if leaf && self.number == 2 { 1 << 21 } else { 0 };
         }
         let mut reserved = paging.beyond_width();
-        if paging.efer & EFER_NXE == 0 {
-            reserved |= NO_EXECUTE;
+        if paging.efer & Efer::NXE.bits() == 0 {
+            reserved |= Pte::NX.bits();
         }
         if matches!(self.mode, Mode::Pae) {
             reserved |= 0x7ff0_0000_0000_0000;
         }
         match (self.number, self.mode) {
-            (3, Mode::Pae) => reserved | NO_EXECUTE | 0x1e6,
-            (4, _) => reserved | LARGE,
+            (3, Mode::Pae) => reserved | Pte::NX.bits() | 0x1e6,
+            (4, _) => reserved | Pte::LARGE.bits(),
             // Bit 12 of a large page is PAT; the address starts at the page's size.
             (2 | 3, _) if leaf => reserved | (self.page_bytes().wrapping_sub(1) & !0x1fff),
             _ => reserved,
@@ -221,9 +215,9 @@ impl Rights {
         }
         let wide = !matches!(level.mode, Mode::Legacy);
         Self {
-            writable: self.writable && entry & WRITABLE != 0,
-            user: self.user && entry & USER != 0,
-            no_execute: self.no_execute || wide && entry & NO_EXECUTE != 0,
+            writable: self.writable && entry & Pte::WRITE.bits() != 0,
+            user: self.user && entry & Pte::USER.bits() != 0,
+            no_execute: self.no_execute || wide && entry & Pte::NX.bits() != 0,
         }
     }
 
@@ -233,9 +227,9 @@ impl Rights {
         }
         match access.kind {
             Kind::Read => true,
-            Kind::Write => self.writable || !access.user && paging.cr0 & CR0_WP == 0,
+            Kind::Write => self.writable || !access.user && paging.cr0 & Cr0::WP.bits() == 0,
             Kind::Fetch => {
-                let smep = paging.cr4 & CR4_SMEP != 0 && self.user && !access.user;
+                let smep = paging.cr4 & Cr4::SMEP.bits() != 0 && self.user && !access.user;
                 !(smep || self.no_execute && paging.has_no_execute())
             }
         }
@@ -273,17 +267,17 @@ pub fn walk<E>(
             Mode::Legacy => words >> (at << 3 & 32) & 0xffff_ffff,
             _ => words,
         };
-        if entry & PRESENT == 0 {
+        if entry & Pte::PRESENT.bits() == 0 {
             return fault(0);
         }
         let leaf = level.is_leaf(entry, paging);
         if entry & level.reserved(leaf, paging) != 0 {
-            return fault(error_code::PRESENT | error_code::RESERVED);
+            return fault(PageFaultError::PRESENT.bits() | PageFaultError::RESERVED.bits());
         }
         rights = rights.restrict(entry, level);
         if leaf {
             if !rights.allow(access, paging) {
-                return fault(error_code::PRESENT);
+                return fault(PageFaultError::PRESENT.bits());
             }
             let page_bytes = level.page_bytes();
             let offset = address & page_bytes.wrapping_sub(1);
@@ -303,14 +297,14 @@ const fn page_fault(paging: &Paging, address: u64, access: Access, cause: u32) -
     let mut code = cause;
     match access.kind {
         Kind::Read => {}
-        Kind::Write => code |= error_code::WRITE,
-        Kind::Fetch if paging.has_no_execute() || paging.cr4 & CR4_SMEP != 0 => {
-            code |= error_code::FETCH;
+        Kind::Write => code |= PageFaultError::WRITE.bits(),
+        Kind::Fetch if paging.has_no_execute() || paging.cr4 & Cr4::SMEP.bits() != 0 => {
+            code |= PageFaultError::FETCH.bits();
         }
         Kind::Fetch => {}
     }
     if access.user {
-        code |= error_code::USER;
+        code |= PageFaultError::USER.bits();
     }
     PageFault { address, code }
 }

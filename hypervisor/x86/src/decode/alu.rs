@@ -1,11 +1,13 @@
 //! The arithmetic and the flags of the instructions that can have a device as an operand.
 
-const CF: u64 = 1 << 0;
-const PF: u64 = 1 << 2;
-const AF: u64 = 1 << 4;
-const ZF: u64 = 1 << 6;
-const SF: u64 = 1 << 7;
-const OF: u64 = 1 << 11;
+use x86defs::rflags::Rflags;
+
+const CF: u64 = Rflags::CF.bits();
+const PF: u64 = Rflags::PF.bits();
+const AF: u64 = Rflags::AF.bits();
+const ZF: u64 = Rflags::ZF.bits();
+const SF: u64 = Rflags::SF.bits();
+const OF: u64 = Rflags::OF.bits();
 const ALL: u64 = CF | PF | AF | ZF | SF | OF;
 
 /// An operation with two operands (INC, DEC and NEG are additions and subtractions).
@@ -121,7 +123,7 @@ mod tests {
         let result = wide & u128::from(mask);
         let mut flags = rflags & !ALL;
         flags |= if wide >> bits != 0 { CF } else { 0 };
-        flags |= if (result as u8).count_ones() % 2 == 0 { PF } else { 0 };
+        flags |= if (result as u8).count_ones().is_multiple_of(2) { PF } else { 0 };
         flags |= if low { AF } else { 0 };
         flags |= if result == 0 { ZF } else { 0 };
         flags |= if signed(result) < 0 { SF } else { 0 };

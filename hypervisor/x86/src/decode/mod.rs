@@ -19,6 +19,7 @@ pub mod string;
 mod tests;
 
 use hv_core::types::Gpa;
+use x86defs::rflags::Rflags;
 
 use crate::fault::Exception;
 use crate::walk::Kind;
@@ -180,14 +181,9 @@ impl Cpu<'_> {
     pub fn advance(&mut self, length: u8) {
         let rip = self.registers.rip.wrapping_add(u64::from(length));
         self.registers.rip = rip & self.code.mask();
-        self.registers.rflags &= !RFLAGS_RF;
+        self.registers.rflags &= !Rflags::RF.bits();
     }
 }
-
-/// RFLAGS: direction.
-const RFLAGS_DF: u64 = 1 << 10;
-/// RFLAGS: resume.
-const RFLAGS_RF: u64 = 1 << 16;
 
 /// What instructions reach outside of the processor.
 pub trait Bus {

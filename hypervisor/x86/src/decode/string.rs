@@ -5,9 +5,10 @@
 //! bound on the work of one exit, fall between elements as they do on hardware.
 
 use hv_core::types::{FRAME_BYTES, Gpa};
+use x86defs::rflags::Rflags;
 
 use super::alu::mask;
-use super::{Bus, Code, Cpu, Gpr, Outcome, RFLAGS_DF, Segment};
+use super::{Bus, Code, Cpu, Gpr, Outcome, Segment};
 use crate::fault::Exception;
 use crate::walk::Kind;
 
@@ -131,7 +132,7 @@ fn element<B: Bus>(
         (_, Some(linear)) => memory.store(linear, job.bytes, value)?,
         _ => super::operand::Part::new(Gpr::RAX, job.bytes).write(cpu, value),
     }
-    let backwards = cpu.registers.rflags & RFLAGS_DF != 0;
+    let backwards = cpu.registers.rflags & Rflags::DF.bits() != 0;
     let step = u64::from(job.bytes);
     let step = if backwards { step.wrapping_neg() } else { step };
     if matches!(job.from, End::Memory(_)) {

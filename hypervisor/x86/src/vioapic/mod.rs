@@ -14,6 +14,7 @@ mod tests;
 use alloc::boxed::Box;
 use alloc::vec;
 use hv_core::types::Gpa;
+use x86defs::ioapic::{IOEOI, IOREGSEL, IOWIN, REG_ARBITRATION, REG_ID, REG_TABLE, REG_VERSION};
 
 use crate::interrupt::{Message, Trigger};
 pub use rte::{PinConfig, Polarity, Rte};
@@ -23,11 +24,6 @@ pub const WINDOW_BYTES: u64 = 0x100;
 
 /// Version 0x20: the kind that has the EOI register.
 const VERSION: u32 = 0x20;
-const SELECT: u64 = 0x00;
-const WINDOW: u64 = 0x10;
-const EOI: u64 = 0x40;
-/// Index of the first redirection entry's lower half.
-const FIRST_ENTRY: u8 = 0x10;
 
 /// What a physical IO-APIC is, for its virtual twin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,8 +120,8 @@ impl Vioapic {
     /// Reads `len` bytes from `offset` in the register window.
     pub fn read(&self, offset: u64, len: u8) -> u64 {
         let value = match offset {
-            SELECT => u32::from(self.select),
-            WINDOW => self.register(),
+            IOREGSEL => u32::from(self.select),
+            IOWIN => self.register(),
             _ => 0,
         };
         u64::from(match len {
@@ -139,19 +135,19 @@ impl Vioapic {
     /// and the EOI register take 32 bits.
     pub fn write(&mut self, offset: u64, len: u8, value: u64) -> Effect {
         match offset {
-            SELECT => {
+            IOREGSEL => {
                 self.select = value as u8;
                 Effect::None
             }
-            WINDOW if len >= 4 => self.set_register(value as u32),
-            EOI if len >= 4 => Effect::Eoi(value as u8),
+            IOWIN if len >= 4 => self.set_register(value as u32),
+            IOEOI if len >= 4 => Effect::Eoi(value as u8),
             _ => Effect::None,
         }
     }
 
     /// The entry and the half that the index register selects.
     const fn selected(&self) -> Option<(u8, u32)> {
-        match self.select.checked_sub(FIRST_ENTRY) {
+        match self.select.checked_sub(REG_TABLE) {
             Some(index) => Some((index >> 1, (index as u32 & 1) << 5)),
             None => None,
         }
@@ -160,8 +156,8 @@ impl Vioapic {
     fn register(&self) -> u32 {
         let id = u32::from(self.geometry.id) << 24;
         match self.select {
-            0 | 2 => id,
-            1 => VERSION | u32::from(self.geometry.pins.saturating_sub(1)) << 16,
+            REG_ID | REG_ARBITRATION => id,
+            REG_VERSION => VERSION | u32::from(self.geometry.pins.saturating_sub(1)) << 16,
             _ => self
                 .selected()
                 .and_then(|(pin, shift)| Some((self.entry(pin)?.0 >> (shift & 32)) as u32))
@@ -170,7 +166,7 @@ impl Vioapic {
     }
 
     fn set_register(&mut self, value: u32) -> Effect {
-        if self.select == 0 {
+        if self.select == REG_ID {
             self.geometry.id = (value >> 24) as u8;
             return Effect::None;
         }

@@ -1,5 +1,7 @@
 //! One redirection entry of an IO-APIC (Intel 82093AA data sheet, 3.2.4).
 
+use x86defs::ioapic::RedirectionEntry as Entry;
+
 use crate::interrupt::{Delivery, Destination, Message, Trigger};
 
 /// Level of an interrupt line that means "asserted".
@@ -29,37 +31,38 @@ pub struct Rte(pub u64);
 
 impl Rte {
     /// After reset: masked.
-    pub const RESET: Self = Self(Self::MASKED);
+    pub const RESET: Self = Self(Entry::MASKED.bits());
 
-    const LOGICAL: u64 = 1 << 11;
-    const ACTIVE_LOW: u64 = 1 << 13;
-    const REMOTE_IRR: u64 = 1 << 14;
-    const LEVEL: u64 = 1 << 15;
-    const MASKED: u64 = 1 << 16;
-    /// Delivery status (never set: messages go out at once) and remote IRR.
-    const READ_ONLY: u64 = 1 << 12 | Self::REMOTE_IRR;
-    const WRITABLE: u64 = 0xff00_0000_0001_ffff & !Self::READ_ONLY;
+    /// Vector, delivery, destination and the flags; delivery status is never set, as messages
+    /// go out at once.
+    const WRITABLE: u64 = 0xff00_0000_0001_ffff & !Entry::READ_ONLY.bits();
+
+    const fn has(self, flag: Entry) -> bool {
+        self.0 & flag.bits() != 0
+    }
 
     /// The entry after a guest's write of `value`. Remote IRR stays as it is, but an edge has
     /// none: guests switch to edge and back to clear a stuck one.
     pub const fn written(self, value: u64) -> Self {
-        let kept = if value & Self::LEVEL != 0 { self.0 & Self::REMOTE_IRR } else { 0 };
+        let level = Self(value).has(Entry::LEVEL);
+        let kept = if level { self.0 & Entry::REMOTE_IRR.bits() } else { 0 };
         Self(value & Self::WRITABLE | kept)
     }
 
     /// The pin sends nothing.
     pub const fn masked(self) -> bool {
-        self.0 & Self::MASKED != 0
+        self.has(Entry::MASKED)
     }
 
     /// A level interrupt was sent, and its EOI has not come.
     pub const fn remote_irr(self) -> bool {
-        self.0 & Self::REMOTE_IRR != 0
+        self.has(Entry::REMOTE_IRR)
     }
 
     /// The entry with remote IRR set or cleared.
     pub const fn with_remote_irr(self, on: bool) -> Self {
-        Self(if on { self.0 | Self::REMOTE_IRR } else { self.0 & !Self::REMOTE_IRR })
+        let flag = Entry::REMOTE_IRR.bits();
+        Self(if on { self.0 | flag } else { self.0 & !flag })
     }
 
     /// The vector that it sends.
@@ -69,7 +72,7 @@ impl Rte {
 
     /// How the line signals.
     pub const fn trigger(self) -> Trigger {
-        if self.0 & Self::LEVEL != 0 { Trigger::Level } else { Trigger::Edge }
+        if self.has(Entry::LEVEL) { Trigger::Level } else { Trigger::Edge }
     }
 
     /// What a physical pin behind this entry must be set to.
@@ -77,7 +80,7 @@ impl Rte {
         PinConfig {
             masked: self.masked(),
             trigger: self.trigger(),
-            polarity: if self.0 & Self::ACTIVE_LOW != 0 { Polarity::Low } else { Polarity::High },
+            polarity: if self.has(Entry::ACTIVE_LOW) { Polarity::Low } else { Polarity::High },
         }
     }
 
@@ -87,7 +90,7 @@ impl Rte {
             vector: self.vector(),
             delivery: Delivery::from_bits((self.0 >> 8) as u32),
             trigger: self.trigger(),
-            destination: Destination::from_u8((self.0 >> 56) as u8, self.0 & Self::LOGICAL != 0),
+            destination: Destination::from_u8((self.0 >> 56) as u8, self.has(Entry::LOGICAL)),
         }
     }
 }

@@ -10,13 +10,13 @@ use crate::interrupt::{Delivery, Destination};
 const GEOMETRY: Geometry = Geometry { id: 3, base: Gpa(0xfec0_0000), gsi_base: 0, pins: 24 };
 
 fn write(chip: &mut Vioapic, index: u8, value: u32) -> Effect {
-    assert_eq!(chip.write(SELECT, 4, u64::from(index)), Effect::None);
-    chip.write(WINDOW, 4, u64::from(value))
+    assert_eq!(chip.write(IOREGSEL, 4, u64::from(index)), Effect::None);
+    chip.write(IOWIN, 4, u64::from(value))
 }
 
 fn read(chip: &mut Vioapic, index: u8) -> u32 {
-    chip.write(SELECT, 4, u64::from(index));
-    chip.read(WINDOW, 4) as u32
+    chip.write(IOREGSEL, 4, u64::from(index));
+    chip.read(IOWIN, 4) as u32
 }
 
 fn program(chip: &mut Vioapic, pin: u8, low: u32, destination: u8) -> Effect {
@@ -101,7 +101,7 @@ fn level_line_is_sampled_at_eoi_and_unmask() {
     assert_eq!(chip.set_line(16, true), None);
     let Effect::Pin { message, .. } = program(&mut chip, 16, 0x8041, 0) else { panic!() };
     assert!(message.is_some());
-    assert_eq!(chip.write(EOI, 4, 0x41), Effect::Eoi(0x41));
+    assert_eq!(chip.write(IOEOI, 4, 0x41), Effect::Eoi(0x41));
     let mut again = 0;
     chip.eoi(0x41, |ended| again += u32::from(ended.message.is_some()));
     assert_eq!(again, 1);

@@ -1,13 +1,13 @@
 //! The interrupt command register: what the guest writes, as a [`Message`].
 
-use super::{Effect, Vlapic, regs};
+use x86defs::apic::{Esr, FIRST_VECTOR, Icr, Shorthand};
+
+use super::{Effect, Vlapic};
 use crate::fault::GpFault;
 use crate::interrupt::{Delivery, Destination, Message, Trigger};
 
 /// Reserved bits of the 64-bit register. Bit 12 is delivery status, which some guests write.
 const X2APIC_RESERVED: u64 = 0xfff3_2000;
-/// Bit 12, which reads as 0: every message is delivered at once.
-const DELIVERY_STATUS: u64 = 1 << 12;
 
 impl Vlapic {
     /// A write of the 64-bit register in x2APIC mode.
@@ -15,7 +15,8 @@ impl Vlapic {
         if icr & X2APIC_RESERVED != 0 {
             return Err(GpFault);
         }
-        Ok(self.send(icr & !DELIVERY_STATUS))
+        // Every message is delivered at once: that bit reads as 0.
+        Ok(self.send(icr & !u64::from(Icr::PENDING.bits())))
     }
 
     /// A write of the self-IPI register.
@@ -31,15 +32,15 @@ impl Vlapic {
     /// Sends what the register says.
     pub(super) fn send(&mut self, icr: u64) -> Effect {
         self.icr = icr;
-        let low = icr as u32;
-        let (level, assert) = (low & 1 << 15 != 0, low & 1 << 14 != 0);
-        let delivery = Delivery::from_bits(low >> 8);
+        let low = Icr(icr as u32);
+        let delivery = Delivery::from_bits(low.bits() >> 8);
+        let deassert = low.contains(Icr::LEVEL) && !low.contains(Icr::ASSERT);
         // De-assertion of INIT only ever set arbitration ids, on processors of another age.
-        if delivery == Delivery::Init && level && !assert {
+        if delivery == Delivery::Init && deassert {
             return Effect::None;
         }
         self.dispatch(Message {
-            vector: low as u8,
+            vector: low.vector(),
             delivery,
             // IPIs are edges whatever the bit says: there is no IO-APIC to tell of the EOI.
             trigger: Trigger::Edge,
@@ -48,11 +49,12 @@ impl Vlapic {
     }
 
     const fn icr_destination(&self, icr: u64) -> Destination {
-        let logical = icr & 1 << 11 != 0;
-        match icr >> 18 & 3 {
-            1 => Destination::Myself,
-            2 => Destination::All,
-            3 => Destination::Others,
+        let low = Icr(icr as u32);
+        let logical = low.contains(Icr::LOGICAL);
+        match low.shorthand() {
+            Shorthand::SELF => Destination::Myself,
+            Shorthand::ALL => Destination::All,
+            Shorthand::OTHERS => Destination::Others,
             _ if self.is_x2apic() => Destination::from_u32((icr >> 32) as u32, logical),
             _ => Destination::from_u8((icr >> 56) as u8, logical),
         }
@@ -61,8 +63,10 @@ impl Vlapic {
     fn dispatch(&mut self, message: Message) -> Effect {
         match message.delivery {
             Delivery::Smi | Delivery::ExtInt | Delivery::Reserved => Effect::None,
-            Delivery::Fixed | Delivery::LowestPriority if message.vector < 16 => {
-                self.raise_error(regs::ESR_SEND_ILLEGAL);
+            Delivery::Fixed | Delivery::LowestPriority
+                if u32::from(message.vector) < FIRST_VECTOR =>
+            {
+                self.raise_error(Esr::SEND_VECTOR);
                 Effect::None
             }
             Delivery::Fixed if message.destination == Destination::Myself => {

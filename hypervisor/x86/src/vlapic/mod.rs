@@ -9,7 +9,7 @@
 
 mod access;
 mod ipi;
-pub mod regs;
+mod regs;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -18,9 +18,12 @@ mod vectors;
 
 use hv_core::types::{Gpa, Nanos};
 
+use x86defs::apic::{DFR_FLAT, Esr, FIRST_VECTOR, Lvt, Register, Svr, x2apic_ldr};
+use x86defs::msr::ApicBase;
+
 use crate::fault::GpFault;
 use crate::interrupt::{Identity, Message};
-use regs::{Lvt, Reg};
+use regs::LvtTable;
 pub use shared::SharedVlapic;
 use timer::{Deadline, Mode, Timer};
 pub use vectors::{Posted, VectorSet};
@@ -42,8 +45,7 @@ pub enum Effect {
 #[derive(Clone, Debug)]
 pub struct Vlapic {
     apic_id: u32,
-    /// The APIC_BASE MSR.
-    base: u64,
+    base: ApicBase,
     tpr: u8,
     logical_id: u32,
     destination_format: u32,
@@ -52,19 +54,19 @@ pub struct Vlapic {
     tmr: VectorSet,
     irr: VectorSet,
     /// Errors that were latched by a write to ESR, and those since.
-    esr: u32,
-    esr_pending: u32,
+    esr: Esr,
+    esr_pending: Esr,
     icr: u64,
-    lvt: Lvt,
+    lvt: LvtTable,
     timer: Timer,
 }
 
 impl Vlapic {
     /// A local APIC after reset. `x2apic` starts it in x2APIC mode, as firmware may have.
     pub fn new(apic_id: u32, bsp: bool, x2apic: bool) -> Self {
-        let flags =
-            if bsp { regs::BASE_BSP } else { 0 } | if x2apic { regs::BASE_X2APIC } else { 0 };
-        let base = regs::BASE_ADDRESS | regs::BASE_ENABLE | flags;
+        let mut base = ApicBase(ApicBase::DEFAULT_ADDRESS) | ApicBase::ENABLE;
+        base.set(ApicBase::BSP, bsp);
+        base.set(ApicBase::X2APIC, x2apic);
         let mut lapic = Self {
             apic_id,
             base,
@@ -75,10 +77,10 @@ impl Vlapic {
             isr: VectorSet::default(),
             tmr: VectorSet::default(),
             irr: VectorSet::default(),
-            esr: 0,
-            esr_pending: 0,
+            esr: Esr(0),
+            esr_pending: Esr(0),
             icr: 0,
-            lvt: Lvt::RESET,
+            lvt: LvtTable::RESET,
             timer: Timer::default(),
         };
         lapic.reset();
@@ -89,17 +91,13 @@ impl Vlapic {
     /// The caller disarms the timer and drops what was posted.
     pub fn reset(&mut self) {
         self.tpr = 0;
-        self.logical_id = if self.is_x2apic() { self.x2apic_logical_id() } else { 0 };
-        self.destination_format = regs::DFR_FLAT;
+        self.logical_id = if self.is_x2apic() { x2apic_ldr(self.apic_id) } else { 0 };
+        self.destination_format = DFR_FLAT;
         self.svr = 0xff;
         (self.isr, self.tmr, self.irr) = Default::default();
-        (self.esr, self.esr_pending, self.icr) = (0, 0, 0);
-        self.lvt = Lvt::RESET;
+        (self.esr, self.esr_pending, self.icr) = Default::default();
+        self.lvt = LvtTable::RESET;
         self.timer = Timer::default();
-    }
-
-    const fn x2apic_logical_id(&self) -> u32 {
-        (self.apic_id >> 4) << 16 | 1 << (self.apic_id & 0xf)
     }
 
     /// The local APIC id.
@@ -109,26 +107,26 @@ impl Vlapic {
 
     /// The APIC_BASE MSR.
     pub const fn apic_base(&self) -> u64 {
-        self.base
+        self.base.0
     }
 
     /// Whether the APIC is in x2APIC mode.
     pub const fn is_x2apic(&self) -> bool {
-        self.base & regs::BASE_X2APIC != 0
+        self.base.contains(ApicBase::X2APIC)
     }
 
     /// Whether APIC_BASE enables the APIC.
     pub const fn is_enabled(&self) -> bool {
-        self.base & regs::BASE_ENABLE != 0
+        self.base.contains(ApicBase::ENABLE)
     }
 
     const fn is_software_enabled(&self) -> bool {
-        self.svr & regs::SVR_ENABLE != 0
+        Svr(self.svr).contains(Svr::ENABLE)
     }
 
     /// Where the registers are in memory: only in xAPIC mode.
     pub const fn mmio_base(&self) -> Option<Gpa> {
-        if self.is_enabled() && !self.is_x2apic() { Some(Gpa(self.base & !0xfff)) } else { None }
+        if self.is_enabled() && !self.is_x2apic() { Some(Gpa(self.base.address())) } else { None }
     }
 
     /// Writes APIC_BASE. Of the mode changes only those of the manual are allowed: disabled to
@@ -136,13 +134,14 @@ impl Vlapic {
     ///
     /// # Errors
     /// A reserved bit, or another mode change. Nothing has changed then.
-    pub fn set_apic_base(&mut self, value: u64, physical_bits: u32) -> Result<Effect, GpFault> {
-        const FLAGS: u64 = regs::BASE_BSP | regs::BASE_X2APIC | regs::BASE_ENABLE;
-        let address_bits = u64::MAX.checked_shl(physical_bits).map_or(u64::MAX, |above| !above);
-        if value & !(FLAGS | address_bits & !0xfff) != 0 {
+    pub fn set_apic_base(&mut self, value: u64) -> Result<Effect, GpFault> {
+        let flags = ApicBase::BSP | ApicBase::X2APIC | ApicBase::ENABLE;
+        if value & !(flags.bits() | ApicBase::ADDRESS_MASK) != 0 {
             return Err(GpFault);
         }
-        let mode = |base: u64| (base & regs::BASE_ENABLE != 0, base & regs::BASE_X2APIC != 0);
+        let value = ApicBase(value);
+        let mode =
+            |base: ApicBase| (base.contains(ApicBase::ENABLE), base.contains(ApicBase::X2APIC));
         match (mode(self.base), mode(value)) {
             (_, (false, true)) | ((false, _), (true, true)) | ((true, true), (true, false)) => {
                 Err(GpFault)
@@ -154,7 +153,7 @@ impl Vlapic {
             }
             ((true, false), (true, true)) => {
                 self.base = value;
-                self.logical_id = self.x2apic_logical_id();
+                self.logical_id = x2apic_ldr(self.apic_id);
                 self.icr = u64::from(self.icr as u32);
                 Ok(Effect::None)
             }
@@ -185,8 +184,8 @@ impl Vlapic {
 
     /// Makes `vector` pending, as an interrupt that arrives.
     pub fn set_irr(&mut self, vector: u8, level: bool) {
-        if vector < 16 {
-            self.raise_error(regs::ESR_RECEIVE_ILLEGAL);
+        if u32::from(vector) < FIRST_VECTOR {
+            self.raise_error(Esr::RECEIVE_VECTOR);
             return;
         }
         self.irr.insert(vector);
@@ -275,19 +274,19 @@ impl Vlapic {
     }
 
     /// Makes a local interrupt pending that has no delivery mode (timer, error).
-    fn raise_local(&mut self, lvt: u32) {
-        if lvt & regs::LVT_MASKED == 0 {
-            self.set_irr(lvt as u8, false);
+    fn raise_local(&mut self, lvt: Lvt) {
+        if !lvt.contains(Lvt::MASKED) {
+            self.set_irr(lvt.vector(), false);
         }
     }
 
     /// Records an error and raises the error interrupt.
-    fn raise_error(&mut self, error: u32) {
-        let new = self.esr_pending & error == 0;
+    fn raise_error(&mut self, error: Esr) {
+        let new = !self.esr_pending.contains(error);
         self.esr_pending |= error;
         let lvt = self.lvt.error();
         // An error entry with an illegal vector must not raise an error about itself.
-        if new && lvt as u8 >= 16 {
+        if new && u32::from(lvt.vector()) >= FIRST_VECTOR {
             self.raise_local(lvt);
         }
     }
@@ -298,11 +297,11 @@ impl Vlapic {
         let illegal = self.irr.word(0) & 0xffff;
         if illegal != 0 {
             (0..16).for_each(|vector| self.irr.remove(vector));
-            self.raise_error(regs::ESR_RECEIVE_ILLEGAL);
+            self.raise_error(Esr::RECEIVE_VECTOR);
         }
     }
 
-    fn vector_word(set: &VectorSet, reg: Reg) -> u32 {
-        set.word(usize::from(reg.0 & 7))
+    fn vector_word(set: &VectorSet, register: Register) -> u32 {
+        set.word(usize::from(register.0 >> 4 & 7))
     }
 }

@@ -4,6 +4,9 @@
 //! the next [`Deadline`] are computed from the clock that the caller passes.
 
 use hv_core::types::Nanos;
+use x86defs::apic::{Lvt, timer_divisor};
+
+use super::regs::DIVIDE_BITS;
 
 /// Length of the timer's input clock. Guests measure it; it is Xen's, so that a saved count
 /// keeps its meaning.
@@ -34,8 +37,8 @@ pub enum Mode {
 
 impl Mode {
     /// Decodes bits 17 and 18 of the local vector entry. The reserved value counts as one-shot.
-    pub const fn from_lvt(lvt: u32) -> Self {
-        match lvt >> 17 & 3 {
+    pub const fn from_lvt(lvt: Lvt) -> Self {
+        match lvt.bits() >> 17 & 3 {
             1 => Self::Periodic,
             2 => Self::TscDeadline,
             _ => Self::OneShot,
@@ -70,14 +73,8 @@ impl Timer {
         self.tsc_deadline
     }
 
-    /// What the input clock is divided by, 1 to 128.
-    pub const fn divisor(&self) -> u64 {
-        let exponent = (self.divide & 3) | (self.divide >> 1 & 4);
-        1 << (exponent.wrapping_add(1) & 7)
-    }
-
     const fn tick_ns(&self) -> u64 {
-        BUS_CYCLE_NS.wrapping_mul(self.divisor())
+        BUS_CYCLE_NS.wrapping_mul(timer_divisor(self.divide) as u64)
     }
 
     const fn period_ns(&self) -> u64 {
@@ -101,7 +98,7 @@ impl Timer {
     /// Sets the divider. The count goes on from where it is.
     pub fn set_divide(&mut self, divide: u32, mode: Mode, now: Nanos) {
         let current = self.current(mode, now);
-        self.divide = divide & 0xb;
+        self.divide = divide & DIVIDE_BITS;
         if self.running {
             self.resume(current, now);
         }

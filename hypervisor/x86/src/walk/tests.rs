@@ -6,6 +6,19 @@ use proptest::prelude::*;
 
 use super::*;
 
+const CR0_WP: u64 = Cr0::WP.bits();
+const CR0_PG: u64 = Cr0::PG.bits();
+const CR4_PSE: u64 = Cr4::PSE.bits();
+const CR4_PAE: u64 = Cr4::PAE.bits();
+const CR4_SMEP: u64 = Cr4::SMEP.bits();
+const EFER_LMA: u64 = Efer::LMA.bits();
+const EFER_NXE: u64 = Efer::NXE.bits();
+const PRESENT: u64 = Pte::PRESENT.bits();
+const WRITABLE: u64 = Pte::WRITE.bits();
+const USER: u64 = Pte::USER.bits();
+const LARGE: u64 = Pte::LARGE.bits();
+const NO_EXECUTE: u64 = Pte::NX.bits();
+
 const PG: u64 = CR0_PG | CR0_WP;
 const LONG: Paging =
     Paging { cr0: PG, cr3: 0x1000, cr4: CR4_PAE, efer: EFER_LMA | EFER_NXE, physical_bits: 40 };
