@@ -2,6 +2,8 @@
 
 use super::{CUT_SHORT, Input, Result};
 
+const NO_END_MARK: &str = "a bit stream has no end mark";
+
 /// Reads a bit stream whose first bit is the highest of its last byte (RFC 8878, 4.1).
 ///
 /// After [`Self::refill`], at least [`Self::REFILLED`] bits can be taken without another.
@@ -25,8 +27,7 @@ impl<'a> ReverseBits<'a> {
 
     /// Reads the rest of `input`, whose last byte holds a one above the first bit.
     pub(super) fn new(input: &Input<'a>) -> Result<Self> {
-        let last = input.rest().last().filter(|last| **last != 0);
-        let last = last.ok_or("a bit stream has no end mark")?;
+        let last = input.rest().last().filter(|last| **last != 0).ok_or(NO_END_MARK)?;
         let padding = last.leading_zeros().wrapping_add(1);
         let mut bits = Self { rest: input.bytes, window: 1 << padding, start: input.at };
         bits.refill()?;
@@ -80,6 +81,55 @@ impl<'a> ReverseBits<'a> {
     /// Whether more bits were taken than there are.
     pub(super) fn is_overrun(&self) -> bool {
         self.left() < 0
+    }
+}
+
+/// Reads the same kind of stream as [`ReverseBits`], where lengths come with their masks. At
+/// least [`Self::REFILLED`] bits can be taken after a refill.
+#[derive(Clone, Copy)]
+pub(super) struct ReverseWord<'a> {
+    /// The input up to the last byte with unread bits. It doesn't stop at the stream's start.
+    rest: &'a [u8],
+    /// The last 8 bytes of `rest`.
+    word: u64,
+    /// How many bits of `word`, from the highest, were read.
+    used: u32,
+    /// The length of `rest` at which the stream has ended.
+    start: usize,
+}
+
+impl<'a> ReverseWord<'a> {
+    /// Reads the rest of `input`, whose last byte holds a one above the first bit.
+    #[inline(always)]
+    pub(super) fn new(input: &Input<'a>) -> Result<Self> {
+        let last = input.rest().last().filter(|last| **last != 0).ok_or(NO_END_MARK)?;
+        let used = last.leading_zeros().wrapping_add(1);
+        let mut bits = Self { rest: input.bytes, word: 0, used, start: input.at };
+        bits.refill()?;
+        Ok(bits)
+    }
+
+    /// Moves on by the whole bytes that were read.
+    #[inline(always)]
+    pub(super) fn refill(&mut self) -> Result<()> {
+        let len = self.rest.len().wrapping_sub((self.used >> 3) as usize);
+        self.rest = self.rest.get(..len).ok_or(CUT_SHORT)?;
+        self.word = u64::from_le_bytes(*self.rest.last_chunk().ok_or(CUT_SHORT)?);
+        self.used &= 7;
+        Ok(())
+    }
+
+    /// Takes `count` bits, for which `mask` has to be 2^`count` - 1.
+    #[inline(always)]
+    pub(super) const fn take(&mut self, count: u8, mask: u64) -> u64 {
+        self.used = self.used.wrapping_add(count as u32);
+        self.word.rotate_left(self.used) & mask
+    }
+
+    /// Whether exactly all bits were taken.
+    pub(super) fn is_finished(&self) -> bool {
+        let bytes = self.rest.len().checked_sub(self.start);
+        bytes.is_some_and(|bytes| bytes.wrapping_mul(8) == self.used as usize)
     }
 }
 

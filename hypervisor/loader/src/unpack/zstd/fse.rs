@@ -28,6 +28,13 @@ impl Distribution {
         Self { log, probabilities: all, symbols: probabilities.len() }
     }
 
+    /// The distribution of a table with one state.
+    pub(super) fn single(symbol: u8) -> Result<Self> {
+        let mut distribution = Self { log: 0, probabilities: [0; MAX_SYMBOLS], symbols: 0 };
+        *distribution.probabilities.get_mut(usize::from(symbol)).ok_or(IMPOSSIBLE)? = 1;
+        Ok(distribution)
+    }
+
     /// Reads a table description (4.1.1) of at most `max_log` and `max_symbols`.
     pub(super) fn read(input: &mut Input<'_>, max_log: u32, max_symbols: usize) -> Result<Self> {
         let mut bits = ForwardBits::new(input.rest());

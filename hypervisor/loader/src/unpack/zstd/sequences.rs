@@ -1,95 +1,107 @@
 //! The sequences section of a block: what to copy from where (RFC 8878, 3.1.1.3.2 and 3.1.1.4).
 
 use alloc::boxed::Box;
+use alloc::vec;
 
-use super::bits::ReverseBits;
-use super::copy::{self, Step};
+use super::bits::ReverseWord;
+use super::copy::{self, Progress, Step};
 use super::fse::{Distribution, MAX_STATES};
 use super::{CUT_SHORT, Input, Result};
 
 const IMPOSSIBLE: &str = "a sequence has an impossible code";
 
-/// A state of one of the three tables: what its symbol stands for, and what follows.
+/// A state of one of the three tables: what its symbol stands for, and what follows. Masks are
+/// kept beside bit counts to spare computing them four million times.
 #[derive(Clone, Copy, Default)]
 struct State {
     /// The value is this plus `extra_bits` more bits.
     base: u32,
+    extra_mask: u32,
     /// The next state is this plus `next_bits` more bits.
     next: u16,
+    next_mask: u16,
     next_bits: u8,
     extra_bits: u8,
 }
 
-/// A decoding table, of whatever source.
-struct Table {
-    states: Box<[State; MAX_STATES]>,
-    log: u32,
-    /// Whether it was filled: a block may ask for the previous one's table.
-    filled: bool,
-}
-
-/// What distinguishes the three alphabets.
-struct Alphabet {
-    max_log: u32,
-    max_symbols: usize,
-    /// A symbol's base value and number of extra bits.
-    value: fn(u8) -> Option<(u32, u8)>,
-    default_log: u32,
-    default: &'static [i16],
-}
-
-impl Table {
-    fn new() -> Self {
-        Self { states: Box::new([State::default(); MAX_STATES]), log: 0, filled: false }
+impl State {
+    #[inline(always)]
+    fn value(&self, bits: &mut ReverseWord<'_>) -> u32 {
+        self.base.wrapping_add(bits.take(self.extra_bits, u64::from(self.extra_mask)) as u32)
     }
 
     #[inline(always)]
-    fn state(&self, index: usize) -> &State {
-        &self.states[index % MAX_STATES]
+    fn follow(&self, bits: &mut ReverseWord<'_>) -> usize {
+        let more = bits.take(self.next_bits, u64::from(self.next_mask)) as usize;
+        usize::from(self.next).wrapping_add(more)
+    }
+}
+
+/// Which of the three tables; they lie behind each other.
+#[derive(Clone, Copy)]
+enum Kind {
+    LiteralLengths,
+    Offsets,
+    MatchLengths,
+}
+
+const KINDS: usize = 3;
+
+/// The three decoding tables, of whatever source.
+struct Tables {
+    states: Box<[State]>,
+    logs: [u8; KINDS],
+    /// Whether each was filled: a block may ask for the previous one's table.
+    filled: [bool; KINDS],
+}
+
+impl Tables {
+    fn new() -> Self {
+        let states = vec![State::default(); MAX_STATES * KINDS].into();
+        Self { states, logs: [0; KINDS], filled: [false; KINDS] }
     }
 
-    fn read(&mut self, mode: u8, alphabet: &Alphabet, block: &mut Input<'_>) -> Result<()> {
+    fn read(&mut self, kind: Kind, mode: u8, block: &mut Input<'_>) -> Result<()> {
+        let alphabet = kind.alphabet();
+        let index = kind as usize;
         let distribution = match mode & 3 {
             0 => Distribution::predefined(alphabet.default_log, alphabet.default),
-            1 => return self.single(*block.take(1)?.first().ok_or(CUT_SHORT)?, alphabet),
-            2 => Distribution::read(block, alphabet.max_log, alphabet.max_symbols)?,
-            _ if self.filled => return Ok(()),
+            // A table of one symbol, which takes no bits.
+            1 => Distribution::single(*block.take(1)?.first().ok_or(CUT_SHORT)?)?,
+            2 => Distribution::read(block, alphabet.max_log, alphabet.values.len())?,
+            _ if self.filled[index] => return Ok(()),
             _ => return Err("a block uses a table that no block before it has"),
         };
-        self.log = distribution.log;
-        self.filled = true;
-        distribution.build(&mut self.states[..], |symbol, next_bits, next| {
-            let (base, extra_bits) = (alphabet.value)(symbol).ok_or(IMPOSSIBLE)?;
-            Ok(State { base, next, next_bits, extra_bits })
+        self.logs[index] = distribution.log as u8;
+        self.filled[index] = true;
+        let states = self.states.chunks_exact_mut(MAX_STATES).nth(index).ok_or(IMPOSSIBLE)?;
+        distribution.build(states, |symbol, next_bits, next| {
+            let value = alphabet.values.get(usize::from(symbol)).ok_or(IMPOSSIBLE)?;
+            Ok(State {
+                base: value.base,
+                extra_mask: value.extra_mask,
+                next,
+                next_mask: mask(next_bits) as u16,
+                next_bits,
+                extra_bits: value.extra_bits,
+            })
         })
     }
+}
 
-    /// A table of one symbol, which takes no bits.
-    fn single(&mut self, symbol: u8, alphabet: &Alphabet) -> Result<()> {
-        let (base, extra_bits) = (alphabet.value)(symbol).ok_or(IMPOSSIBLE)?;
-        self.states[0] = State { base, next: 0, next_bits: 0, extra_bits };
-        self.log = 0;
-        self.filled = true;
-        Ok(())
-    }
+const fn mask(bits: u8) -> u32 {
+    1u32.wrapping_shl(bits as u32).wrapping_sub(1)
 }
 
 /// What sequences sections leave for the next one.
 pub(super) struct Sequences {
-    literal_lengths: Table,
-    offsets: Table,
-    match_lengths: Table,
+    tables: Tables,
     recent: Recent,
 }
 
 impl Sequences {
     pub(super) fn new() -> Self {
-        Self {
-            literal_lengths: Table::new(),
-            offsets: Table::new(),
-            match_lengths: Table::new(),
-            recent: Recent([1, 4, 8]),
-        }
+        Self { tables: Tables::new(), recent: Recent([1, 4, 8]) }
     }
 
     /// Carries out the sequences of `block`, whose literals are `literals`, from `out[at]` on;
@@ -97,16 +109,16 @@ impl Sequences {
     pub(super) fn run(
         &mut self,
         block: &mut Input<'_>,
-        mut literals: &[u8],
+        literals: &[u8],
         out: &mut [u8],
         at: usize,
     ) -> Result<usize> {
         let count = self.header(block)?;
-        let mut at = at;
+        let mut progress = Progress { at, literals };
         if count != 0 {
-            at = self.execute(count, ReverseBits::new(block)?, &mut literals, out, at)?;
+            progress = self.execute(count, block, out, progress)?;
         }
-        copy::exact(out, at, literals)
+        copy::exact(out, progress.at, progress.literals)
     }
 
     /// Reads the section's header and tables; gives the number of sequences.
@@ -121,69 +133,67 @@ impl Sequences {
         if modes & 3 != 0 {
             return Err("a sequences section has a reserved bit set");
         }
-        self.literal_lengths.read(modes >> 6, &LITERAL_LENGTHS, block)?;
-        self.offsets.read(modes >> 4, &OFFSETS, block)?;
-        self.match_lengths.read(modes >> 2, &MATCH_LENGTHS, block)?;
+        self.tables.read(Kind::LiteralLengths, modes >> 6, block)?;
+        self.tables.read(Kind::Offsets, modes >> 4, block)?;
+        self.tables.read(Kind::MatchLengths, modes >> 2, block)?;
         Ok(count as u32)
     }
 
-    fn execute(
+    /// The loop that takes most of the time: about 4 million rounds for a kernel.
+    #[inline(never)]
+    fn execute<'a>(
         &mut self,
         count: u32,
-        mut bits: ReverseBits<'_>,
-        literals: &mut &[u8],
+        block: &Input<'_>,
         out: &mut [u8],
-        mut at: usize,
-    ) -> Result<usize> {
-        let mut literal_state = bits.take(self.literal_lengths.log) as usize;
-        let mut offset_state = bits.take(self.offsets.log) as usize;
-        let mut match_state = bits.take(self.match_lengths.log) as usize;
-        let mut recent = self.recent;
+        progress: Progress<'a>,
+    ) -> Result<Progress<'a>> {
+        let mut bits = ReverseWord::new(block)?;
+        let states = self.tables.states.as_array::<{ MAX_STATES * KINDS }>().ok_or(IMPOSSIBLE)?;
+        let state = |kind: Kind, index: usize| {
+            &states[(index % MAX_STATES).wrapping_add((kind as usize).wrapping_mul(MAX_STATES))]
+        };
+        let [literal_log, offset_log, match_log] = self.tables.logs;
+        let mut start = |log: u8| bits.take(log, u64::from(mask(log))) as usize;
+        let mut literal_of = state(Kind::LiteralLengths, start(literal_log));
+        let mut offset_of = state(Kind::Offsets, start(offset_log));
+        let mut match_of = state(Kind::MatchLengths, start(match_log));
+        let (mut recent, mut now) = (self.recent, progress);
         let mut left = count;
         loop {
-            bits.refill()?;
-            let offset_of = self.offsets.state(offset_state);
-            let match_of = self.match_lengths.state(match_state);
-            let literal_of = self.literal_lengths.state(literal_state);
-
             // At most 31 + 16 + 16 bits for the values, then 9 + 8 + 9 for the states: whoever
             // has a rare long length refills, so that the others needn't.
-            let offset_bits = bits.take(offset_of.extra_bits.into()) as u32;
-            let offset_value = offset_of.base.wrapping_add(offset_bits);
+            bits.refill()?;
+            let offset_value = offset_of.value(&mut bits);
             let mut len = match_of.base;
             if match_of.extra_bits != 0 {
-                len = len.wrapping_add(bits.take(match_of.extra_bits.into()) as u32);
+                len = match_of.value(&mut bits);
                 bits.refill()?;
             }
-            let mut literal_len = literal_of.base;
+            let mut literals = literal_of.base;
             if literal_of.extra_bits != 0 {
-                literal_len =
-                    literal_len.wrapping_add(bits.take(literal_of.extra_bits.into()) as u32);
+                literals = literal_of.value(&mut bits);
                 bits.refill()?;
             }
             let offset = if offset_of.extra_bits > 1 {
                 recent.push(offset_value);
                 offset_value
             } else {
-                recent.recall(offset_value, literal_len)
+                recent.recall(offset_value, literals)
             };
-            let step =
-                Step { literals: literal_len as usize, len: len as usize, offset: offset as usize };
-            at = step.run(out, at, literals)?;
+            let step = Step { literals, len, offset };
+            now = step.run(out, now)?;
 
             left = left.wrapping_sub(1);
             if left == 0 {
                 break;
             }
-            let next = |of: &State, bits: &mut ReverseBits<'_>| {
-                usize::from(of.next).wrapping_add(bits.take(of.next_bits.into()) as usize)
-            };
-            literal_state = next(literal_of, &mut bits);
-            match_state = next(match_of, &mut bits);
-            offset_state = next(offset_of, &mut bits);
+            literal_of = state(Kind::LiteralLengths, literal_of.follow(&mut bits));
+            match_of = state(Kind::MatchLengths, match_of.follow(&mut bits));
+            offset_of = state(Kind::Offsets, offset_of.follow(&mut bits));
         }
         self.recent = recent;
-        if bits.is_finished() { Ok(at) } else { Err("sequences don't fill their bit stream") }
+        if bits.is_finished() { Ok(now) } else { Err("sequences don't fill their bit stream") }
     }
 }
 
@@ -213,21 +223,60 @@ impl Recent {
     }
 }
 
-const LITERAL_LENGTHS: Alphabet = Alphabet {
+/// What distinguishes the three alphabets.
+struct Alphabet {
+    max_log: u32,
+    values: &'static [Value],
+    default_log: u32,
+    default: &'static [i16],
+}
+
+/// What a symbol stands for.
+#[derive(Clone, Copy)]
+struct Value {
+    base: u32,
+    extra_mask: u32,
+    extra_bits: u8,
+}
+
+impl Value {
+    const fn new(base: u32, extra_bits: u8) -> Self {
+        Self { base, extra_mask: mask(extra_bits), extra_bits }
+    }
+}
+
+impl Kind {
+    const fn alphabet(self) -> &'static Alphabet {
+        match self {
+            Self::LiteralLengths => &LITERAL_LENGTHS,
+            Self::Offsets => &OFFSETS,
+            Self::MatchLengths => &MATCH_LENGTHS,
+        }
+    }
+}
+
+/// The values of an alphabet whose symbols follow each other without gaps, by the number of
+/// their extra bits.
+const fn consecutive<const N: usize>(first: u32, extra_bits: [u8; N]) -> [Value; N] {
+    let mut values = [Value::new(0, 0); N];
+    let (mut base, mut symbol) = (first, 0);
+    while symbol < N {
+        values[symbol] = Value::new(base, extra_bits[symbol]);
+        base = base.wrapping_add(1 << extra_bits[symbol]);
+        symbol = symbol.wrapping_add(1);
+    }
+    values
+}
+
+static LITERAL_LENGTHS: Alphabet = Alphabet {
     max_log: 9,
-    max_symbols: 36,
-    value: |code| {
-        Some(match code {
-            0..16 => (code.into(), 0),
-            16..20 => ([16, 18, 20, 22][usize::from(code - 16)], 1),
-            20..22 => ([24, 28][usize::from(code - 20)], 2),
-            22 | 23 => ([32, 40][usize::from(code - 22)], 3),
-            24 => (48, 4),
-            // From here on, each code doubles: 25 is 64 and 6 bits.
-            25..36 => (64 << (code - 25), code - 19),
-            _ => return None,
-        })
-    },
+    values: &consecutive(
+        0,
+        [
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9,
+            10, 11, 12, 13, 14, 15, 16,
+        ],
+    ),
     default_log: 6,
     default: &[
         4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1,
@@ -235,22 +284,15 @@ const LITERAL_LENGTHS: Alphabet = Alphabet {
     ],
 };
 
-const MATCH_LENGTHS: Alphabet = Alphabet {
+static MATCH_LENGTHS: Alphabet = Alphabet {
     max_log: 9,
-    max_symbols: 53,
-    value: |code| {
-        Some(match code {
-            0..32 => (3 + u32::from(code), 0),
-            32..36 => ([35, 37, 39, 41][usize::from(code - 32)], 1),
-            36 | 37 => ([43, 47][usize::from(code - 36)], 2),
-            38 | 39 => ([51, 59][usize::from(code - 38)], 3),
-            40 | 41 => ([67, 83][usize::from(code - 40)], 4),
-            42 => (99, 5),
-            // From here on, each code doubles: 43 is 131 and 7 bits.
-            43..53 => ((128 << (code - 43)) + 3, code - 36),
-            _ => return None,
-        })
-    },
+    values: &consecutive(
+        3,
+        [
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+        ],
+    ),
     default_log: 6,
     default: &[
         1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
@@ -258,16 +300,18 @@ const MATCH_LENGTHS: Alphabet = Alphabet {
     ],
 };
 
-const OFFSETS: Alphabet = Alphabet {
+static OFFSETS: Alphabet = Alphabet {
     max_log: 8,
-    max_symbols: 32,
-    value: |code| {
-        Some(match code {
-            // These two say which recent offset.
-            0 | 1 => (1 << code, code),
-            2..32 => ((1 << code) - 3, code),
-            _ => return None,
-        })
+    values: &{
+        let mut values = [Value::new(0, 0); 32];
+        let mut code = 0;
+        while code < 32 {
+            // Values up to 3 say which recent offset; larger ones are 3 more than the offset.
+            let base = if code < 2 { 1 << code } else { (1 << code) - 3 };
+            values[code] = Value::new(base, code as u8);
+            code += 1;
+        }
+        values
     },
     default_log: 5,
     default: &[
