@@ -23,3 +23,4 @@ pub mod pic;
 pub mod rflags;
 pub mod segment;
 pub mod vmcb;
+pub mod vtd;
