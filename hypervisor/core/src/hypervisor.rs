@@ -6,17 +6,32 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU16;
 
-use spin::RwLock;
+use spin::{Mutex, RwLock};
 use xen_abi::xen::NR_VIRQS;
 
 use crate::domain::Domain;
 use crate::errno::Errno;
-use crate::frame::FrameTable;
+use crate::frame::{FrameRef, FrameTable};
 use crate::hypercall::version::BuildInfo;
+use crate::p2m::{Frames, HostFormat};
 use crate::platform::Platform;
 use crate::sched::Scheduler;
 use crate::timer::Timers;
-use crate::types::DomId;
+use crate::types::{DomId, Gfn, Mfn};
+
+/// What the boot has found out and chosen.
+pub struct Setup {
+    /// The machine's frames.
+    pub frames: FrameTable,
+    /// The format of second-stage tables.
+    pub stage2_format: HostFormat,
+    /// The hypervisor's command line, as the boot loader gave it.
+    pub cmdline: String,
+    /// How the hypervisor was built.
+    pub build: BuildInfo,
+    /// pCPU numbers are below this.
+    pub max_cpus: u32,
+}
 
 /// The hypervisor's state that isn't a domain's own.
 pub struct Hypervisor<P: Platform> {
@@ -24,6 +39,8 @@ pub struct Hypervisor<P: Platform> {
     pub platform: P,
     /// The machine's frames.
     pub frames: FrameTable,
+    /// The format of every domain's second-stage tables.
+    pub stage2_format: HostFormat,
     /// The hypervisor's command line, as the boot loader gave it.
     pub cmdline: String,
     /// How it was built.
@@ -34,29 +51,43 @@ pub struct Hypervisor<P: Platform> {
     pub timers: Timers<P>,
     /// By number, the domain that gets each global virtual interrupt.
     pub(crate) virq_handlers: [AtomicU16; NR_VIRQS as usize],
+    /// Nanoseconds since 1970 when system time was 0.
+    pub(crate) wallclock_base_ns: Mutex<u64>,
     domains: RwLock<BTreeMap<DomId, Arc<Domain<P>>>>,
 }
 
 impl<P: Platform> Hypervisor<P> {
-    /// Makes the context for a machine of up to `max_cpus` pCPUs, with no domain yet. pCPUs take
-    /// part in scheduling from [`Scheduler::set_online`] on.
-    pub fn new(
-        platform: P,
-        frames: FrameTable,
-        cmdline: String,
-        build: BuildInfo,
-        max_cpus: u32,
-    ) -> Self {
+    /// Makes the context, with no domain yet. pCPUs take part in scheduling from
+    /// [`Scheduler::set_online`] on.
+    pub fn new(platform: P, setup: Setup) -> Self {
         Self {
             platform,
-            frames,
-            cmdline,
-            build,
-            scheduler: Scheduler::new(max_cpus),
-            timers: Timers::new(max_cpus),
+            frames: setup.frames,
+            stage2_format: setup.stage2_format,
+            cmdline: setup.cmdline,
+            build: setup.build,
+            scheduler: Scheduler::new(setup.max_cpus),
+            timers: Timers::new(setup.max_cpus),
             virq_handlers: [const { AtomicU16::new(DomId::DOM0.0) }; NR_VIRQS as usize],
+            wallclock_base_ns: Mutex::new(0),
             domains: RwLock::new(BTreeMap::new()),
         }
+    }
+
+    /// The machine's frames and access to what is in them.
+    pub fn frames(&self) -> Frames<'_, P> {
+        Frames { memory: &self.platform, table: &self.frames }
+    }
+
+    /// Takes a reference to the writable memory of its own that a domain has at `gfn`.
+    pub(crate) fn pin(&self, domain: &Domain<P>, gfn: Gfn) -> Result<Mfn, Errno> {
+        let frame = domain.memory.own_frame(self.frames(), gfn, true);
+        frame.map(FrameRef::keep).map_err(|_| Errno::EINVAL)
+    }
+
+    /// Gives a reference back.
+    pub(crate) fn unpin(&self, mfn: Mfn) {
+        self.frames.put(mfn);
     }
 
     /// The domain of this number.

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use xen_abi::sched::ShutdownReason;
 
 use crate::hypervisor::Hypervisor;
+use crate::time::clock::TscClock;
 use crate::types::{CpuId, DomId, Mfn, Nanos, VcpuId};
 use crate::vcpu::Vcpu;
 
@@ -67,6 +68,8 @@ pub trait Platform: FrameMemory + Send + Sync + Sized + 'static {
 
     /// System time: monotonic, the same on every pCPU.
     fn now(&self) -> Nanos;
+    /// How system time comes from the TSC: [`Self::now`] goes by it. It never changes.
+    fn clock(&self) -> TscClock;
     /// The pCPU that executes this call.
     fn this_cpu(&self) -> CpuId;
     /// How many pCPUs are online; their ids are dense from 0.
@@ -100,7 +103,3 @@ pub trait Platform: FrameMemory + Send + Sync + Sized + 'static {
     /// reason and the command line ask for. May return, with that to happen soon.
     fn machine_shutdown(&self, reason: ShutdownReason);
 }
-
-/// What the rarer hypercalls ask of the machine, beyond [`Platform`]: the toolstack's and the
-/// hardware domain's business.
-pub trait Machine: Platform {}

@@ -1,6 +1,7 @@
 //! A vCPU: one thread of execution of a domain.
 
 use alloc::sync::{Arc, Weak};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use spin::Mutex;
 use xen_abi::vcpu::{Runstate, RunstateInfo};
@@ -10,6 +11,7 @@ use crate::event_channel::VcpuEvents;
 use crate::perf::VcpuCounters;
 use crate::platform::Platform;
 use crate::sched::entity::VcpuSched;
+use crate::time::guest::VcpuTime;
 use crate::time::runstate::VcpuRunstate;
 use crate::timer::VcpuTimers;
 use crate::types::{DomId, Mfn, Nanos, VcpuId};
@@ -32,6 +34,9 @@ pub struct Vcpu<P: Platform> {
     /// How often it left guest mode, and what for.
     pub counters: VcpuCounters,
     pub(crate) runstate: Mutex<VcpuRunstate>,
+    pub(crate) time: Mutex<VcpuTime>,
+    /// Whether its registers have been given values to start with.
+    initialised: AtomicBool,
 }
 
 impl<P: Platform> Vcpu<P> {
@@ -53,12 +58,24 @@ impl<P: Platform> Vcpu<P> {
             events: VcpuEvents::new(info),
             counters: VcpuCounters::new(P::EXIT_REASONS.len()),
             runstate: Mutex::new(VcpuRunstate::new(now)),
+            time: Mutex::new(VcpuTime::new()),
+            initialised: AtomicBool::new(false),
         })
     }
 
     /// The vCPU's domain; `None` while that is being dropped.
     pub fn domain(&self) -> Option<Arc<Domain<P>>> {
         self.domain.upgrade()
+    }
+
+    /// Whether its registers have been given values to start with.
+    pub fn is_initialised(&self) -> bool {
+        self.initialised.load(Ordering::Acquire)
+    }
+
+    /// Notes that its registers have been given values to start with.
+    pub fn set_initialised(&self) {
+        self.initialised.store(true, Ordering::Release);
     }
 
     /// Its runstate, and the times spent in each up to `now`.

@@ -10,6 +10,8 @@ use crate::domain::Domain;
 use crate::errno::Errno;
 use crate::hypervisor::Hypervisor;
 use crate::platform::Platform;
+use crate::sched::entity::BlockReason;
+use crate::vcpu::Vcpu;
 
 /// Under a domain's lifecycle lock.
 pub(super) struct Lifecycle {
@@ -149,6 +151,16 @@ impl<P: Platform> Hypervisor<P> {
     pub fn crash_domain(&self, domain: &Arc<Domain<P>>, why: &str) {
         self.platform.log_domain_crash(domain.id, why);
         self.shut_down(domain, ShutdownReason::CRASH);
+    }
+
+    /// Brings a vCPU down. A domain without any vCPU that is up has switched itself off.
+    pub fn bring_down(&self, domain: &Arc<Domain<P>>, vcpu: &Arc<Vcpu<P>>) {
+        let others = domain.vcpus().any(|other| !Arc::ptr_eq(other, vcpu) && other.sched.is_up());
+        if others {
+            self.suspend(vcpu, BlockReason::Down);
+        } else {
+            self.shut_down(domain, ShutdownReason::POWEROFF);
+        }
     }
 
     /// Lets a domain that has shut down run on, as after a checkpoint.

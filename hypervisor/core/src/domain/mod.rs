@@ -7,17 +7,19 @@ mod lifecycle;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
-use spin::{Mutex, Once};
-use xen_abi::xen::{SharedInfo, VcpuInfo, VmAssistType};
+use spin::{Mutex, MutexGuard, Once};
+use xen_abi::xen::{SharedInfo, VcpuInfo};
 
 use crate::errno::Errno;
 use crate::event_channel::DomainEvents;
-use crate::frame::{FrameKind, Request};
 use crate::hypervisor::Hypervisor;
+use crate::memory::{DomainMemory, Placement};
+use crate::params::HvmParams;
 use crate::platform::Platform;
 use crate::sched::share::DomainShare;
+use crate::time::guest::DomainTime;
 use crate::types::{DomId, Mfn, VcpuId};
 use crate::vcpu::Vcpu;
 
@@ -43,8 +45,8 @@ pub struct DomainConfig {
     pub privileged: bool,
     /// Whether it owns the machine's devices.
     pub hardware: bool,
-    /// Whether its own frames are at gfn == mfn.
-    pub identity_mapped: bool,
+    /// Where its frames may lie.
+    pub placement: Placement,
     /// The `XEN_DOMCTL_CDF_*` flags that it was created with.
     pub flags: u32,
     /// The `XEN_X86_EMU_*` flags that it was created with.
@@ -61,25 +63,29 @@ pub struct Domain<P: Platform> {
     pub arch: P::DomainArch,
     /// Its share of the pCPUs.
     pub share: Arc<DomainShare>,
+    /// Its memory.
+    pub memory: DomainMemory,
     /// Its event channels.
     pub events: DomainEvents<P>,
+    /// Its time.
+    pub time: DomainTime,
+    /// Its HVM parameters.
+    pub params: HvmParams,
     vcpus: Box<[Once<Arc<Vcpu<P>>>]>,
-    shared_info: Mfn,
     lifecycle: Mutex<Lifecycle>,
     /// Copy of the lifecycle's, for readers without the lock.
     dying: AtomicBool,
     /// The domain that this one may act for, as device models do; `DomId::INVALID` if none.
     target: AtomicU16,
     handle: Mutex<[u8; 16]>,
-    /// The [`VmAssistType`]s that are on, as bits.
-    assists: AtomicU32,
+    marks_runstate_updates: AtomicBool,
+    watchdogs: Mutex<()>,
 }
 
 impl<P: Platform> Domain<P> {
-    /// The page of [`SharedInfo`]. It is zeroed when the domain is made, and the hypervisor's
-    /// for as long as the domain exists.
+    /// The page of [`SharedInfo`].
     pub fn shared_info(&self) -> Mfn {
-        self.shared_info
+        self.memory.shared_info()
     }
 
     /// The vCPU of this number, if the domain has it.
@@ -122,18 +128,24 @@ impl<P: Platform> Domain<P> {
         *self.handle.lock() = handle;
     }
 
-    /// Whether a behaviour that the guest can choose is on.
-    pub fn assists(&self, kind: VmAssistType) -> bool {
-        self.assists.load(Ordering::Relaxed) & assist_bit(kind) != 0
+    /// Sets whether guests are told, in the areas that they registered for runstates by virtual
+    /// address, that an update is under way.
+    pub fn mark_runstate_updates(&self, on: bool) {
+        self.marks_runstate_updates.store(on, Ordering::Release);
+        for vcpu in self.vcpus() {
+            let mut runstate = vcpu.runstate.lock();
+            runstate.marks_updates = on || runstate.is_physical;
+        }
     }
 
-    /// Switches a behaviour that the guest can choose.
-    pub fn set_assist(&self, kind: VmAssistType, on: bool) {
-        if on {
-            self.assists.fetch_or(assist_bit(kind), Ordering::Relaxed);
-        } else {
-            self.assists.fetch_and(!assist_bit(kind), Ordering::Relaxed);
-        }
+    /// See [`Self::mark_runstate_updates`].
+    pub(crate) fn marks_runstate_updates(&self) -> bool {
+        self.marks_runstate_updates.load(Ordering::Acquire)
+    }
+
+    /// Keeps other vCPUs from changing the domain's watchdogs.
+    pub(crate) fn lock_watchdogs(&self) -> MutexGuard<'_, ()> {
+        self.watchdogs.lock()
     }
 
     /// Where the vCPU's part of the shared info page is, for those that have one there.
@@ -141,12 +153,8 @@ impl<P: Platform> Domain<P> {
         let index = vcpu.0 as usize;
         let places = (offset_of!(SharedInfo, evtchn_pending) - offset_of!(SharedInfo, vcpu_info))
             / size_of::<VcpuInfo>();
-        (index < places).then(|| (self.shared_info, index * size_of::<VcpuInfo>()))
+        (index < places).then(|| (self.shared_info(), index * size_of::<VcpuInfo>()))
     }
-}
-
-fn assist_bit(kind: VmAssistType) -> u32 {
-    1_u32.checked_shl(kind.0).unwrap_or(0)
 }
 
 impl<P: Platform> Hypervisor<P> {
@@ -160,29 +168,35 @@ impl<P: Platform> Hypervisor<P> {
         config: DomainConfig,
         arch: P::DomainArch,
     ) -> Result<Arc<Domain<P>>, Errno> {
-        let request = Request::new(0, FrameKind::Shared, config.id);
-        let shared_info =
-            self.frames.alloc_zeroed(&self.platform, &request).ok_or(Errno::ENOMEM)?;
+        if self.domain(config.id).is_some() {
+            return Err(Errno::EEXIST);
+        }
+        let memory =
+            DomainMemory::new(self.frames(), self.stage2_format, config.id, config.placement)
+                .map_err(|_| Errno::ENOMEM)?;
         let domain = Arc::new(Domain {
             id: config.id,
             arch,
             share: Arc::new(DomainShare::new()),
+            memory,
             events: DomainEvents::new(config.max_event_port),
+            time: DomainTime::new(self.platform.clock()),
+            params: HvmParams::new(),
             vcpus: (0..config.max_vcpus).map(|_| Once::new()).collect(),
-            shared_info,
             lifecycle: Mutex::new(Lifecycle::new()),
             dying: AtomicBool::new(false),
             target: AtomicU16::new(DomId::INVALID.0),
             handle: Mutex::new(config.handle),
-            assists: AtomicU32::new(0),
+            marks_runstate_updates: AtomicBool::new(false),
+            watchdogs: Mutex::new(()),
             config,
         });
         domain.share.pause();
-        let inserted = self.insert_domain(domain.clone());
-        if let Err(errno) = inserted {
-            self.frames.put(shared_info);
+        if let Err(errno) = self.insert_domain(domain.clone()) {
+            domain.memory.tear_down(self.frames(), u64::MAX);
             return Err(errno);
         }
+        self.publish_wallclock(&domain);
         Ok(domain)
     }
 
@@ -203,6 +217,7 @@ impl<P: Platform> Hypervisor<P> {
         let info = domain.shared_vcpu_info(id);
         let vcpu = slot.call_once(|| Vcpu::new(domain, id, arch, info, self.platform.now()));
         self.adopt(vcpu);
+        self.publish_time(domain, vcpu);
         Ok(vcpu.clone())
     }
 }

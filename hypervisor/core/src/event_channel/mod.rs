@@ -14,6 +14,7 @@ mod bind;
 mod channel;
 mod fifo;
 mod poll;
+mod setup;
 mod two_level;
 mod vcpu_events;
 
@@ -21,6 +22,7 @@ use alloc::sync::Arc;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
+use spin::Mutex;
 use xen_abi::event_channel::{FIFO_NR_CHANNELS, TWO_LEVEL_NR_CHANNELS};
 use xen_abi::xen::{VcpuInfo, Virq};
 
@@ -40,6 +42,8 @@ use crate::vcpu::Vcpu;
 pub struct DomainEvents<P: Platform> {
     ports: PortTable<P>,
     array: EventArray,
+    /// Held while the FIFO interface's memory changes.
+    setup: Mutex<()>,
     /// How many of the domain's vCPUs poll.
     pollers: AtomicU32,
     /// The vector that enters a guest which has no vector per vCPU; 0 for none.
@@ -52,6 +56,7 @@ impl<P: Platform> DomainEvents<P> {
         Self {
             ports: PortTable::new(max_port),
             array: EventArray::new(),
+            setup: Mutex::new(()),
             pollers: AtomicU32::new(0),
             callback_vector: AtomicU8::new(0),
         }

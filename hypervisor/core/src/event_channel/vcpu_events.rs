@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use spin::Mutex;
 use xen_abi::xen::{NR_VIRQS, Virq};
 
 use crate::event_channel::fifo::Queues;
@@ -30,11 +31,19 @@ impl GuestPlace {
     }
 }
 
+#[derive(Default)]
+pub(super) struct PinnedFrames {
+    pub info: Option<Mfn>,
+    pub control_block: Option<Mfn>,
+}
+
 /// The event channels' part of a vCPU.
 pub struct VcpuEvents {
     pub(super) info: GuestPlace,
     pub(super) control_block: GuestPlace,
     pub(super) queues: Queues,
+    /// Frames of the guest that are referenced for as long as the places above are in them.
+    pub(super) pinned: Mutex<PinnedFrames>,
     /// The vector of the local APIC that an upcall raises; 0 for the domain's callback.
     upcall_vector: AtomicU8,
     /// By number, the port that each virtual interrupt is bound to; 0 for none. Global ones are
@@ -62,6 +71,7 @@ impl VcpuEvents {
             info: GuestPlace::nowhere(),
             control_block: GuestPlace::nowhere(),
             queues: Queues::new(),
+            pinned: Mutex::new(PinnedFrames::default()),
             upcall_vector: AtomicU8::new(0),
             virqs: [const { AtomicU32::new(0) }; NR_VIRQS as usize],
             poll: AtomicU32::new(0),

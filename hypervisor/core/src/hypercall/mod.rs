@@ -3,9 +3,16 @@
 //! A handler is a function from [`Call`] to [`HypercallResult`]. It copies the caller's
 //! structures in once through [`GuestCopy`], checks the copy, uses only the copy. Errors become
 //! `-errno` in one place, in [`dispatch`].
+#![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 pub mod console;
+pub mod event_channel;
+pub mod hvm;
+pub mod physdev;
+pub mod sched;
+pub mod vcpu;
 pub mod version;
+pub mod vm_assist;
 
 use alloc::sync::Arc;
 
@@ -15,7 +22,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use crate::domain::Domain;
 use crate::errno::Errno;
 use crate::hypervisor::Hypervisor;
-use crate::platform::{Machine, Platform};
+use crate::machine::Machine;
+use crate::platform::Platform;
 use crate::types::{DomId, Gpa, Gva};
 use crate::vcpu::Vcpu;
 
@@ -141,8 +149,16 @@ impl<P: Platform> Call<'_, P> {
 pub fn dispatch<P: Machine>(number: u32, call: &Call<'_, P>) -> Outcome {
     call.vcpu.counters.count_hypercall(number);
     let result: HypercallResult = match Hypercall(number) {
+        Hypercall::EVENT_CHANNEL_OP => event_channel::event_channel_op(call),
+        Hypercall::SCHED_OP => sched::sched_op(call),
+        Hypercall::SCHED_OP_COMPAT => sched::sched_op_compat(call),
+        Hypercall::VCPU_OP => vcpu::vcpu_op(call),
+        Hypercall::SET_TIMER_OP => vcpu::set_timer_op(call),
+        Hypercall::HVM_OP => hvm::hvm_op(call),
+        Hypercall::VM_ASSIST => vm_assist::vm_assist(call),
         Hypercall::XEN_VERSION => version::xen_version(call),
         Hypercall::CONSOLE_IO => console::console_io(call),
+        Hypercall::PHYSDEV_OP => physdev::physdev_op(call),
         _ => Err(Errno::ENOSYS),
     };
     result.unwrap_or_else(|errno| Outcome::Done(errno.negated().cast_unsigned()))

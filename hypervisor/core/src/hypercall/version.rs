@@ -136,7 +136,7 @@ fn compile_info(build: BuildInfo) -> CompileInfo {
 fn get_features<P: Platform>(call: &Call<'_, P>, arg: Gva) -> HypercallResult {
     let mut info: FeatureInfo = call.read(arg)?;
     info.submap = match info.submap_idx {
-        0 => features(call.domain.config.hardware, call.domain.config.identity_mapped),
+        0 => features(call.domain.config.hardware, call.domain.memory.is_identity()),
         index if index < xen_abi::features::XENFEAT_NR_SUBMAPS => 0,
         _ => return Err(Errno::EINVAL),
     };

@@ -199,6 +199,14 @@ impl<P: Platform> Hypervisor<P> {
         }
     }
 
+    /// Makes a vCPU wait for an interrupt, unless there is one that it would take at once.
+    pub fn block_unless_interrupted(&self, vcpu: &Arc<Vcpu<P>>) {
+        self.block(vcpu);
+        if self.platform.has_interrupt(vcpu) {
+            self.wake(vcpu);
+        }
+    }
+
     /// Gives a vCPU a reason not to run. It may still run until it next leaves guest mode.
     /// Whether the reason is new.
     pub fn suspend(&self, vcpu: &Arc<Vcpu<P>>, reason: BlockReason) -> bool {

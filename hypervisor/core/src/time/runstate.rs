@@ -17,11 +17,18 @@ pub(crate) struct VcpuRunstate {
     pub area: GuestArea,
     /// Whether the guest is told, in the area, that an update is under way.
     pub marks_updates: bool,
+    /// Whether the area was given by guest-physical address.
+    pub is_physical: bool,
 }
 
 impl VcpuRunstate {
     pub const fn new(now: Nanos) -> Self {
-        Self { clock: RunstateClock::new(now), area: GuestArea::NONE, marks_updates: false }
+        Self {
+            clock: RunstateClock::new(now),
+            area: GuestArea::NONE,
+            marks_updates: false,
+            is_physical: false,
+        }
     }
 
     /// Writes the runstate into the guest's area, if there is one.
