@@ -1,0 +1,136 @@
+//! The project's own binaries: built by cargo, with the flags that each needs, into a target
+//! folder of their own so that other builds keep their caches.
+
+use crate::error::Error;
+use crate::fs;
+use crate::progress;
+use crate::project::Project;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Variables that cargo and rustup set for their children, or that would change flags: with them
+/// a build would differ between `cargo mkimage` and `cargo test`.
+const DROPPED: [&str; 9] = [
+    "RUSTFLAGS",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_BUILD_RUSTFLAGS",
+    "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
+    "CARGO_BUILD_TARGET",
+    "CARGO_TARGET_DIR",
+    "LD_LIBRARY_PATH",
+    "OUT_DIR",
+    "CARGO_CRATE_NAME",
+];
+const DROPPED_PREFIXES: [&str; 4] =
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_PROFILE_"];
+
+/// Builds the hypervisor, unless that is done; returns its ELF file.
+///
+/// # Errors
+/// When cargo fails; it has said why by then.
+pub fn hypervisor(project: &Project) -> Result<PathBuf, Error> {
+    let config = project.root().join("hypervisor/build.toml");
+    let profile = ["--profile", "hypervisor", "--config"];
+    build(project, "hypervisor", &profile, Some(config), &[])
+}
+
+/// Builds the control domain's PID 1, unless that is done; returns its static binary.
+///
+/// # Errors
+/// When cargo fails; it has said why by then.
+pub fn dom0_init(project: &Project) -> Result<PathBuf, Error> {
+    build(project, "dom0-init", &["--release"], None, &["-Ctarget-feature=+crt-static"])
+}
+
+/// Paths out of the binaries, which are the same wherever the checkout lies.
+fn remaps(project: &Project) -> Vec<String> {
+    let home = std::env::var("CARGO_HOME")
+        .ok()
+        .or_else(|| std::env::var("HOME").ok().map(|home| format!("{home}/.cargo")));
+    let mut pairs = vec![(project.root().display().to_string(), "/xenolith")];
+    pairs.extend(home.map(|home| (home, "/cargo")));
+    pairs.into_iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")).collect()
+}
+
+fn build(
+    project: &Project,
+    package: &str,
+    profile: &[&str],
+    config: Option<PathBuf>,
+    flags: &[&str],
+) -> Result<PathBuf, Error> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(&cargo);
+    command.current_dir(project.root()).args(["build", "--package", package]).args(profile);
+    command.args(config).args(["--target", TARGET]);
+    command.arg("--target-dir").arg(project.root().join("target/appliance"));
+    let mut all: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    all.extend(remaps(project));
+    // A list in --config is joined to the one in a --config file before it.
+    let list = toml::Value::from(all).to_string();
+    command.arg("--config").arg(format!("build.rustflags={list}"));
+    command.args(["--message-format", "json-render-diagnostics"]);
+    if !progress::is_verbose() {
+        command.arg("--quiet");
+    }
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if DROPPED.contains(&text.as_ref()) || DROPPED_PREFIXES.iter().any(|p| text.starts_with(p))
+        {
+            command.env_remove(&name);
+        }
+    }
+    run(&mut command, package)
+}
+
+/// Runs cargo and picks the binary's path out of its messages.
+fn run(command: &mut Command, package: &str) -> Result<PathBuf, Error> {
+    progress::detail(&format!("running {command:?}"));
+    let _step = progress::Step::spinner(&format!("building {package}"));
+    let failed = |reason: String| Error::Artifact { package: package.to_owned(), reason };
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .map_err(|error| failed(format!("cargo can't be started: {error}")))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(failed(format!("cargo failed:\n{}", said.trim_end())));
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let path = messages.lines().rev().find_map(|line| executable(line, package));
+    path.ok_or_else(|| failed("cargo built no binary of that name".to_owned()))
+}
+
+/// The `executable` of a cargo message about the package's own binary.
+fn executable(line: &str, name: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(line).ok()?;
+    let target = message.get("target")?;
+    let kinds = target.get("kind")?.as_array()?;
+    let ours = target.get("name")?.as_str()? == name && kinds.iter().any(|kind| kind == "bin");
+    ours.then(|| message.get("executable")?.as_str().map(PathBuf::from)).flatten()
+}
+
+/// A binary given by the user instead of one that is built.
+///
+/// # Errors
+/// When the file doesn't exist.
+pub fn given(path: &std::path::Path) -> Result<PathBuf, Error> {
+    use fs::Context;
+    Ok(path.canonicalize().at("find", path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_messages() {
+        let line = r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"hv"},"executable":"/t/hv"}"#;
+        assert_eq!(executable(line, "hv"), Some(PathBuf::from("/t/hv")));
+        assert_eq!(executable(line, "other"), None);
+        assert_eq!(executable(&line.replace("bin", "lib"), "hv"), None);
+        assert_eq!(executable("warning: text", "hv"), None);
+    }
+}

@@ -1,0 +1,81 @@
+//! The command line.
+
+use crate::commands::{lock, packages};
+use crate::error::Error;
+use crate::progress;
+use crate::project::{Options, Project};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Builds and runs Xenolith's images from recipes and pinned packages, without root.
+#[derive(Debug, Parser)]
+#[command(name = "mkimage", version)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Package archive to use instead of the one in the host's package configuration
+    #[arg(long, global = true, value_name = "URL", env = "MKIMAGE_MIRROR")]
+    mirror: Option<String>,
+    /// Use nothing but the cache
+    #[arg(long, global = true)]
+    offline: bool,
+    /// Cache folder [default: .cache/mkimage in the project]
+    #[arg(long, global = true, value_name = "DIR", env = "MKIMAGE_CACHE")]
+    cache: Option<PathBuf>,
+    /// Show what is done in detail
+    #[arg(long, short, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Pin the packages of recipes: resolve them over the signed index, write the lock files
+    Lock {
+        /// Recipes by name or path [default: all]
+        recipes: Vec<String>,
+        /// Move to the newest versions: of all packages, or of those named
+        #[arg(long, value_name = "PACKAGE", num_args = 0.., value_delimiter = ',', require_equals = true)]
+        update: Option<Vec<String>>,
+    },
+    /// Bring the packages of recipes into the cache, for building offline
+    Fetch {
+        /// Recipes by name or path [default: all]
+        recipes: Vec<String>,
+    },
+    /// Check recipes and their locks
+    Check {
+        /// Recipes by name or path [default: all]
+        recipes: Vec<String>,
+    },
+    /// Prepare the tools tree and print where it is
+    Tools,
+}
+
+/// Runs a parsed command line.
+///
+/// # Errors
+/// What the user is told.
+pub fn run(cli: Cli) -> Result<(), Error> {
+    let Global { mirror, offline, cache, verbose } = cli.global;
+    progress::set_verbose(verbose);
+    let project = Project::find(Options { mirror, offline, cache })?;
+    match cli.command {
+        Command::Lock { recipes, update } => {
+            let update = match update {
+                None => lock::Update::None,
+                Some(names) if names.is_empty() => lock::Update::All,
+                Some(names) => lock::Update::Named(names),
+            };
+            lock::lock(&project, &recipes, &update)
+        }
+        Command::Fetch { recipes } => packages::fetch(&project, &recipes),
+        Command::Check { recipes } => packages::check(&project, &recipes),
+        Command::Tools => packages::tools(&project),
+    }
+}

@@ -1,0 +1,108 @@
+//! `mkimage lock`: resolves recipes over the signed index and writes their lock files.
+
+use crate::apt::index::Index;
+use crate::apt::resolve::{self, Request};
+use crate::error::Error;
+use crate::fs;
+use crate::lock::{Lock, Locked, LockedSuite};
+use crate::net::archive::{Archive, Suite};
+use crate::progress;
+use crate::project::Project;
+use crate::recipe::Recipe;
+use crate::scratch::Scratch;
+use std::collections::HashMap;
+
+/// Which packages may move to newer versions than the present lock's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    /// None, as far as the archive still has them.
+    None,
+    /// These.
+    Named(Vec<String>),
+    /// All.
+    All,
+}
+
+impl Update {
+    fn keeps(&self, name: &str) -> bool {
+        match self {
+            Self::None => true,
+            Self::Named(names) => !names.iter().any(|named| named == name),
+            Self::All => false,
+        }
+    }
+}
+
+/// Locks recipes (all of them when none is named).
+///
+/// # Errors
+/// When the archive can't be read or verified, or a recipe can't be satisfied.
+pub fn lock(project: &Project, names: &[String], update: &Update) -> Result<(), Error> {
+    let recipes = project.recipes_named(names)?;
+    let archive = project.archive()?;
+    let mut suites: HashMap<String, Vec<Suite>> = HashMap::new();
+    for recipe in &recipes {
+        let key = format!("{:?}", recipe.base);
+        if !suites.contains_key(&key) {
+            suites.insert(key.clone(), read_suites(&archive, recipe)?);
+        }
+        if let Some(suites) = suites.get(&key) {
+            lock_one(recipe, suites, update)?;
+        }
+    }
+    Ok(())
+}
+
+fn read_suites(archive: &Archive, recipe: &Recipe) -> Result<Vec<Suite>, Error> {
+    let base = &recipe.base;
+    let read = |name: &String| Ok(archive.suite(name, &base.components, &base.arch)?);
+    base.suites.iter().map(read).collect()
+}
+
+fn lock_one(recipe: &Recipe, suites: &[Suite], update: &Update) -> Result<(), Error> {
+    let path = recipe.lock_path();
+    let old = fs::read_text(&path).ok().and_then(|text| Lock::parse(&text).ok());
+    let packages = resolve_recipe(recipe, suites, old.as_ref(), update)?;
+    let dates = suites.iter().map(|s| LockedSuite { name: s.name.clone(), date: s.date.clone() });
+    let new = Lock::new(recipe.request_digest(), dates.collect(), packages);
+    let changes = new.changes_since(old.as_ref());
+    let size: u64 = new.packages.iter().map(|package| package.size).sum();
+    let total = format!("{} packages, {}", new.packages.len(), progress::human(size));
+    if old.as_ref().is_some_and(|old| old.request == new.request && changes.is_empty()) {
+        println!("{}: up to date ({total})", recipe.name);
+        return Ok(());
+    }
+    let scratch = Scratch::new(&path)?;
+    fs::write(scratch.path(), new.to_text())?;
+    scratch.finish()?;
+    changes.iter().for_each(|line| println!("{line}"));
+    println!("{}: wrote {} ({total})", recipe.name, path.display());
+    Ok(())
+}
+
+/// The packages that a recipe means, given the archive's present state.
+fn resolve_recipe(
+    recipe: &Recipe,
+    suites: &[Suite],
+    old: Option<&Lock>,
+    update: &Update,
+) -> Result<Vec<Locked>, Error> {
+    let mut index = Index::default();
+    for text in suites.iter().flat_map(|suite| &suite.indices) {
+        index.add(&text.text, &recipe.base.arch, text.origin)?;
+    }
+    let kept = old.iter().flat_map(|old| &old.packages).filter(|p| update.keeps(&p.name));
+    let request = Request {
+        packages: recipe.packages.iter().map(|(n, s)| (n.clone(), s.follow.clone())).collect(),
+        exclude: recipe.exclude.clone(),
+        keep: kept.map(|p| (p.name.clone(), p.version.clone())).collect(),
+    };
+    let names = recipe.base.suites.join(", ");
+    let ids = resolve::resolve(&index, &names, &request).map_err(|source| match &source {
+        resolve::Error::Unknown { name, .. } => {
+            recipe.wrong_package(name, &source.to_string()).into()
+        }
+        _ => Error::Resolve { recipe: recipe.path.clone(), source },
+    })?;
+    Ok(ids.into_iter().filter_map(|id| index.get(id)).map(Locked::from).collect())
+}

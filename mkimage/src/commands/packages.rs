@@ -1,0 +1,50 @@
+//! `mkimage fetch`, `mkimage check` and `mkimage tools`.
+
+use crate::error::Error;
+use crate::progress;
+use crate::project::Project;
+
+/// Brings every package of recipes (all of them when none is named) into the cache.
+///
+/// # Errors
+/// When a lock doesn't fit, or a download fails.
+pub fn fetch(project: &Project, names: &[String]) -> Result<(), Error> {
+    let archive = project.archive()?;
+    let _lock = project.cache().lock()?;
+    for recipe in project.recipes_named(names)? {
+        let lock = project.lock(&recipe)?;
+        archive.fetch(&recipe.name, &lock.packages)?;
+        let size: u64 = lock.packages.iter().map(|package| package.size).sum();
+        let (count, size) = (lock.packages.len(), progress::human(size));
+        println!("{}: {count} packages, {size}, all in the cache", recipe.name);
+    }
+    Ok(())
+}
+
+/// Checks recipes (all of them when none is named) and their locks, without the network.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn check(project: &Project, names: &[String]) -> Result<(), Error> {
+    for recipe in project.recipes_named(names)? {
+        let lock = project.lock(&recipe)?;
+        if let Some(overlay) = recipe.appliance.as_ref().and_then(|a| a.overlay.as_ref())
+            && !recipe.resolve(overlay).is_dir()
+        {
+            let reason = format!("the overlay folder `{overlay}` doesn't exist beside the recipe");
+            return Err(recipe.wrong("overlay", &reason).into());
+        }
+        println!("{}: ok ({} packages locked)", recipe.name, lock.packages.len());
+    }
+    Ok(())
+}
+
+/// Prepares the tools tree and prints where it is.
+///
+/// # Errors
+/// When a package can't be fetched or unpacked.
+pub fn tools(project: &Project) -> Result<(), Error> {
+    let _lock = project.cache().lock()?;
+    println!("{}", project.tools()?.root().display());
+    Ok(())
+}

@@ -1,0 +1,22 @@
+//! mkimage: from recipes and pinned packages to bootable images, without root, loop devices,
+//! mounts, or tools of the host.
+
+pub mod apt;
+pub mod artifacts;
+pub mod cli;
+pub mod commands;
+pub mod deb;
+pub mod disk;
+pub mod error;
+pub mod fs;
+pub mod glob;
+pub mod hash;
+pub mod lock;
+pub mod net;
+pub mod progress;
+pub mod project;
+pub mod recipe;
+pub mod scratch;
+pub mod stage;
+pub mod suggest;
+pub mod tools;

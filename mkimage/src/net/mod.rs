@@ -1,0 +1,5 @@
+//! Bringing bytes here: the content-addressed cache, and the downloads that fill it.
+
+pub mod archive;
+pub mod cache;
+pub mod http;

@@ -1,0 +1,277 @@
+//! Recipes: what an image consists of, as TOML. The schema is these types; unknown keys are
+//! errors, and every error names file, line and way out.
+
+mod appliance;
+mod size;
+
+pub use appliance::{Appliance, Entry, EntryKind, Kernel, Layout};
+pub use size::Size;
+
+use crate::fs;
+use crate::glob::Globs;
+use crate::hash::{Hasher, Sha256};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+
+/// Why a recipe can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such recipe.
+    #[error("there is no recipe `{name}` in {}; known are: {}", .folder.display(), .known.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Where recipes are kept.
+        folder: PathBuf,
+        /// The recipes that exist.
+        known: Vec<String>,
+    },
+    /// TOML, a key or a value is wrong. The reason shows the line.
+    #[error("{}: {reason}", .path.display())]
+    Malformed {
+        /// The recipe.
+        path: PathBuf,
+        /// Line and reason.
+        reason: String,
+    },
+    /// A value is well-formed and means nothing.
+    #[error("{}:{line}: {reason}", .path.display())]
+    Value {
+        /// The recipe.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it, and what would be right.
+        reason: String,
+    },
+    /// It can't be read.
+    #[error(transparent)]
+    File(#[from] fs::Error),
+}
+
+/// What a recipe makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Boot media of the hypervisor and its control domain.
+    Appliance,
+    /// A tree of programs that mkimage itself runs.
+    Tools,
+}
+
+/// The archive that packages come from.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    /// Suites, e.g. `trixie`; a name ending in `-security` is looked up in the security archive.
+    pub suites: Vec<String>,
+    /// Components.
+    #[serde(default = "main_only")]
+    pub components: Vec<String>,
+    /// Architecture.
+    #[serde(default = "amd64")]
+    pub arch: String,
+}
+
+fn main_only() -> Vec<String> {
+    vec!["main".to_owned()]
+}
+
+fn amd64() -> String {
+    "amd64".to_owned()
+}
+
+/// How one listed package is meant.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackageSpec {
+    /// Only dependencies whose names match are followed; `[]` takes the package's files alone.
+    /// Without it the whole closure is taken.
+    pub follow: Option<Globs>,
+}
+
+/// A recipe as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    kind: Kind,
+    #[serde(default)]
+    description: String,
+    base: Base,
+    packages: BTreeMap<Spanned<String>, PackageSpec>,
+    #[serde(default)]
+    exclude: Globs,
+    appliance: Option<Appliance>,
+}
+
+/// A recipe that was read and checked.
+#[derive(Debug)]
+pub struct Recipe {
+    /// The file's stem.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// What it makes.
+    pub kind: Kind,
+    /// One line for people.
+    pub description: String,
+    /// The archive.
+    pub base: Base,
+    /// The packages, each with what is followed from it.
+    pub packages: BTreeMap<String, PackageSpec>,
+    /// Packages that count as there: nothing pulls them in.
+    pub exclude: Globs,
+    /// What kind `appliance` needs; `None` for the other kinds.
+    pub appliance: Option<Appliance>,
+    text: String,
+    lines: BTreeMap<String, usize>,
+}
+
+impl Recipe {
+    /// Reads `recipes/NAME.toml`; a path to a file is taken too.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn find(folder: &Path, name: &str) -> Result<Self, Error> {
+        let given = Path::new(name);
+        if given.extension().is_some_and(|extension| extension == "toml") && given.exists() {
+            return Self::read(given);
+        }
+        let path = folder.join(format!("{name}.toml"));
+        if !path.exists() || name.contains('/') {
+            let known = known(folder);
+            return Err(Error::Unknown { name: name.to_owned(), folder: folder.to_owned(), known });
+        }
+        Self::read(&path)
+    }
+
+    /// Reads a recipe file.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        Self::parse(path, fs::read_text(path)?)
+    }
+
+    /// Parses a recipe's text; the path is for its name and for messages.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn parse(path: &Path, text: String) -> Result<Self, Error> {
+        let malformed = |error: toml::de::Error| Error::Malformed {
+            path: path.to_owned(),
+            reason: error.to_string().trim_end().to_owned(),
+        };
+        let parsed: Text = toml::from_str(&text).map_err(malformed)?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let (mut packages, mut lines) = (BTreeMap::new(), BTreeMap::new());
+        for (key, spec) in parsed.packages {
+            lines.insert(key.get_ref().clone(), line_of(&text, key.span().start));
+            packages.insert(key.into_inner(), spec);
+        }
+        let recipe = Self {
+            name,
+            path: path.to_owned(),
+            kind: parsed.kind,
+            description: parsed.description,
+            base: parsed.base,
+            packages,
+            exclude: parsed.exclude,
+            appliance: parsed.appliance,
+            text,
+            lines,
+        };
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.base.suites.is_empty() {
+            return Err(self.wrong("suites", "`suites` is empty; name one, e.g. [\"trixie\"]"));
+        }
+        if self.packages.is_empty() {
+            return Err(self.wrong("[packages]", "`packages` is empty; list what the image needs"));
+        }
+        match (self.kind, &self.appliance) {
+            (Kind::Appliance, None) => {
+                Err(self.wrong("kind", "kind = \"appliance\" needs a table [appliance]"))
+            }
+            (Kind::Tools, Some(_)) => {
+                Err(self.wrong("[appliance]", "kind = \"tools\" has no table [appliance]"))
+            }
+            (_, Some(appliance)) => {
+                appliance.check().map_err(|(key, reason)| self.wrong(key, &reason))
+            }
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// An error at the first line that holds `key`.
+    pub fn wrong(&self, key: &str, reason: &str) -> Error {
+        let at = self.text.lines().position(|line| {
+            let line = line.trim_start();
+            line.starts_with(key) || line.contains(&format!("\"{key}\""))
+        });
+        let line = at.map_or(1, |at| at + 1);
+        Error::Value { path: self.path.clone(), line, reason: reason.to_owned() }
+    }
+
+    /// An error about a listed package.
+    pub fn wrong_package(&self, package: &str, reason: &str) -> Error {
+        let line = self.lines.get(package).copied().unwrap_or(1);
+        Error::Value { path: self.path.clone(), line, reason: reason.to_owned() }
+    }
+
+    /// The recipe as written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where its lock is.
+    pub fn lock_path(&self) -> PathBuf {
+        self.path.with_extension("lock")
+    }
+
+    /// A path of the recipe, which is relative to the recipe's folder.
+    pub fn resolve(&self, path: &str) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new(".")).join(path)
+    }
+
+    /// Digest of the part that the lock answers: suites, packages, exclusions.
+    pub fn request_digest(&self) -> Sha256 {
+        let mut hasher = Hasher::default();
+        let mut list = |tag: &str, items: &mut dyn Iterator<Item = &str>| {
+            hasher.part(tag);
+            for item in items {
+                hasher.part(item);
+            }
+        };
+        list("suites", &mut self.base.suites.iter().map(String::as_str));
+        list("components", &mut self.base.components.iter().map(String::as_str));
+        list("arch", &mut std::iter::once(self.base.arch.as_str()));
+        list("exclude", &mut self.exclude.iter());
+        for (name, spec) in &self.packages {
+            list("package", &mut std::iter::once(name.as_str()));
+            if let Some(follow) = &spec.follow {
+                list("follow", &mut follow.iter());
+            }
+        }
+        hasher.finish()
+    }
+}
+
+/// The names of the recipes in a folder.
+pub fn known(folder: &Path) -> Vec<String> {
+    let files = fs::list(folder).unwrap_or_default();
+    let toml = files.iter().filter(|path| path.extension().is_some_and(|e| e == "toml"));
+    toml.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect()
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests;

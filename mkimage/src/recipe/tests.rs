@@ -1,0 +1,85 @@
+//! What a wrong recipe says.
+
+use super::*;
+
+const GOOD: &str = r#"kind = "appliance"
+[base]
+suites = ["trixie"]
+[packages]
+linux-image-amd64 = { follow = ["linux-image-*"] }
+[appliance]
+product = "xenolith"
+epoch = 1
+hypervisor-args = "console=com1"
+kernel-args = "console=hvc0"
+kernel = { package = "linux-image-*-amd64", modules = ["ext4"] }
+layout = { esp = "36M", system = "64M", data = "32M" }
+[[appliance.entry]]
+title = "Xenolith"
+"#;
+
+fn parse(text: &str) -> Result<Recipe, String> {
+    let path = Path::new("recipes/test.toml");
+    Recipe::parse(path, text.to_owned()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_good_recipe() {
+    let recipe = parse(GOOD).unwrap();
+    assert_eq!(recipe.name, "test");
+    assert_eq!(recipe.base.components, ["main"]);
+    assert_eq!(recipe.lock_path(), Path::new("recipes/test.lock"));
+    assert_eq!(recipe.resolve("../overlays"), Path::new("recipes/../overlays"));
+}
+
+#[test]
+fn wrong_recipes_name_line_and_reason() {
+    for (from, to, expected) in [
+        ("suites =", "suits =", "unknown field `suits`"),
+        ("kind = \"appliance\"", "kind = \"applience\"", "unknown variant `applience`"),
+        ("[\"trixie\"]", "[]", "recipes/test.toml:3: `suites` is empty"),
+        ("\"xenolith\"", "\"Xeno lith\"", "recipes/test.toml:7: `product`"),
+        ("\"36M\"", "\"8M\"", "at least 36M"),
+        ("\"64M\"", "\"64 apples\"", "is no size"),
+        ("\"console=hvc0\"", "\"a'b\"", "holds a quote"),
+        ("[[appliance.entry]]\ntitle = \"Xenolith\"", "entry = []", "boot menu is empty"),
+        ("kind = \"appliance\"", "kind = \"tools\"", "has no table [appliance]"),
+        ("epoch = 1", "epoch = ", "TOML parse error at line 8"),
+    ] {
+        let error = parse(&GOOD.replace(from, to)).unwrap_err();
+        assert!(error.contains("recipes/test.toml"), "{error}");
+        assert!(error.contains(expected), "expected {expected}: {error}");
+    }
+}
+
+#[test]
+fn the_request_digest_covers_what_the_lock_answers() {
+    let digest = |text: &str| parse(text).unwrap().request_digest();
+    let good = digest(GOOD);
+    assert_eq!(good, digest(&GOOD.replace("xenolith", "other")));
+    assert_ne!(good, digest(&GOOD.replace("trixie", "forky")));
+    assert_ne!(good, digest(&GOOD.replace("[\"linux-image-*\"]", "[]")));
+    assert_ne!(good, digest(&GOOD.replace("[base]", "exclude = [\"x\"]\n[base]")));
+}
+
+#[test]
+fn an_unknown_recipe_lists_the_known_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tools.toml"), "").unwrap();
+    let error = Recipe::find(folder.path(), "tolls").unwrap_err().to_string();
+    assert!(error.contains("known are: tools"), "{error}");
+}
+
+#[test]
+fn errors_about_packages_have_their_line() {
+    let recipe = parse(GOOD).unwrap();
+    let error = recipe.wrong_package("linux-image-amd64", "is gone").to_string();
+    assert_eq!(error, "recipes/test.toml:5: is gone");
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_survived(cut in 0_usize..GOOD.len(), more in "[a-z=\"\\[\\]{}\n]{0,10}") {
+        let _ = parse(&format!("{}{more}{}", &GOOD[..cut], &GOOD[cut..]));
+    }
+}
