@@ -23,4 +23,5 @@ pub mod pic;
 pub mod rflags;
 pub mod segment;
 pub mod vmcb;
+pub mod vmx;
 pub mod vtd;
