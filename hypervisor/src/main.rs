@@ -27,14 +27,27 @@ use hv_boot::options::Options;
 
 /// Boots the machine. Called once, on the boot CPU, by the architecture's entry code.
 fn boot(info: &'static BootInfo) -> ! {
+    let started = arch::time::read_tsc();
     let options = Options::parse(&info.command_line, &mut |word| warning!("{word}"));
     console::init(&options, info);
     log::set_thresholds(&options);
     banner(info);
     arch::cpu::require();
     mm::init(info);
-    arch::cpu::enable(arch::cpu::Protections { smep: options.smep, smap: options.smap });
+    let protections = arch::cpu::Protections { smep: options.smep, smap: options.smap };
+    arch::cpu::enable(protections);
+    drivers::acpi::init(info);
+    arch::interrupts::init();
+    arch::local_apic::init(options.x2apic);
+    arch::ioapic::init(&drivers::acpi::machine().madt);
+    arch::time::init(started);
+    arch::cpu::start_others(&drivers::acpi::machine().madt, options.max_cpus, protections);
     info!("hypervisor memory: {} KiB", mm::frames::used_bytes() >> 10);
+    arch::cpu::idle()
+}
+
+/// What every other CPU does once it is set up.
+fn secondary() -> ! {
     arch::cpu::idle()
 }
 

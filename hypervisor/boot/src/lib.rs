@@ -9,6 +9,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod clock;
 pub mod info;
 pub mod log_ring;
 pub mod memory_map;

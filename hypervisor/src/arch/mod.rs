@@ -2,5 +2,5 @@
 
 mod x86;
 
-pub use x86::cpu;
-pub use x86::port;
+pub use x86::apic::{ioapic, local as local_apic};
+pub use x86::{cpu, interrupts, port, time};

@@ -1,4 +1,5 @@
 //! Drivers of the few devices that the hypervisor itself uses.
 
+pub mod acpi;
 pub mod uart;
 pub mod vga_text;

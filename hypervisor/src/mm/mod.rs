@@ -19,7 +19,7 @@ pub use layout::BOOT_MAPPED;
 pub use mmio::{Caching, Mmio, map_mmio};
 pub use modules::modules;
 pub use stacks::Stack;
-pub use tables::{Trampoline, root};
+pub use tables::{Trampoline, switch};
 
 /// Where VGA's text buffer is mapped, always.
 pub fn vga_text() -> *mut u16 {

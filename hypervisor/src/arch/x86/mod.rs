@@ -3,8 +3,10 @@
 pub mod apic;
 pub mod boot;
 pub mod cpu;
+pub mod interrupts;
 pub mod msr;
 pub mod port;
+pub mod time;
 
 #[cfg(freestanding)]
 #[expect(unsafe_code, reason = "assembly is beyond the compiler's checks")]
@@ -15,6 +17,8 @@ mod assembly {
 
     global_asm!(include_str!("boot/header.S"));
     global_asm!(include_str!("boot/entry.S"));
+    global_asm!(include_str!("boot/trampoline.S"));
+    global_asm!(include_str!("cpu/msr.S"));
     global_asm!(include_str!("cpu/vectors.S"));
     global_asm!(include_str!("mem.S"));
 }

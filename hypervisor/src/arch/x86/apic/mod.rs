@@ -1,5 +1,5 @@
-//! Interrupt controllers.
+//! Interrupt controllers: each CPU's local APIC, the IO-APICs, and the 8259s, which stay masked.
 
-pub mod io;
+pub mod ioapic;
 pub mod local;
 pub mod pic;

@@ -3,21 +3,25 @@
 mod control;
 mod descriptors;
 mod features;
+mod fixup;
 mod idt;
+pub mod msr;
 mod percpu;
+mod smp;
 mod trap;
 
 use super::apic::pic;
 
 pub use control::{Protections, enable};
-pub use features::{Features, cpuid, features, require};
-pub use percpu::this_cpu;
+pub use features::{cpuid, features, require};
+pub use percpu::{PerCpu, all, this_cpu};
+pub use smp::init as start_others;
 pub use trap::TrapFrame;
 
 /// Gives the boot CPU what Rust code and error messages need. Called first of all.
 pub fn init_boot_cpu() {
     descriptors::load_early();
-    percpu::install_boot_cpu();
+    percpu::boot_cpu().install();
     idt::init();
     idt::load();
     pic::disable();

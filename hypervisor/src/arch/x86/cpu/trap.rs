@@ -3,6 +3,8 @@
 
 use core::fmt;
 
+use super::fixup;
+use crate::arch::x86::interrupts;
 use x86_64::registers::control::{Cr0, Cr2, Cr3, Cr4};
 
 /// The registers at an exception or interrupt, as `vectors.S` and the CPU push them.
@@ -75,11 +77,15 @@ unsafe extern "C" fn trap_entry(frame: *mut TrapFrame) {
     let frame = unsafe { &mut *frame };
     match frame.vector {
         0..32 => exception(frame),
-        vector => warning!("unexpected interrupt, vector {vector:#x}"),
+        vector => interrupts::dispatch(vector as u8),
     }
 }
 
-fn exception(frame: &TrapFrame) {
+fn exception(frame: &mut TrapFrame) {
+    if let Some(resume) = fixup::find(frame.rip) {
+        frame.rip = resume;
+        return;
+    }
     crate::panic::exception(
         frame,
         format_args!("{} (error code {:#x})", name(frame.vector), frame.error),
