@@ -16,6 +16,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod cpuid;
 pub mod decode;
 pub mod fault;
 pub mod interrupt;
