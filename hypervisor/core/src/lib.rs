@@ -14,6 +14,7 @@ pub mod domain;
 pub mod errno;
 pub mod event_channel;
 pub mod frame;
+pub mod grant_table;
 mod guest_area;
 pub mod hypercall;
 pub mod hypervisor;

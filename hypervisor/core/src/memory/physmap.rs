@@ -151,39 +151,42 @@ impl<F: Stage2Format> DomainMemory<F> {
         self.uncover(inner, frames, gfn, batch)
     }
 
-    /// Maps a granted frame at `gfn`. Only [`Self::unmap_grant`] takes it away again.
+    /// Maps a granted frame at `gfn`. On success the new entry holds the reference: the caller
+    /// must [`keep`](FrameRef::keep) it. Only [`Self::unmap_grant`] takes the entry away again.
     ///
     /// # Errors
     /// As [`MemoryError`] says.
-    pub fn map_grant(
+    pub(crate) fn map_grant(
         &self,
         frames: Frames<'_, impl FrameMemory>,
         gfn: Gfn,
-        frame: FrameRef<'_>,
+        frame: &FrameRef<'_>,
         writable: bool,
         batch: &mut FlushBatch<'_>,
     ) -> Result<(), MemoryError> {
         let leaf = Leaf::new(frame.mfn(), grant_kind(writable));
-        self.place(&mut self.inner.write(), frames, gfn, leaf, batch)?;
-        frame.keep();
-        Ok(())
+        self.place(&mut self.inner.write(), frames, gfn, leaf, batch)
     }
 
-    /// Unmaps a granted frame, if one is mapped there so.
+    /// Unmaps a granted frame, if one is mapped there so. The entry's reference is the caller's
+    /// now, to give back after the flush.
     ///
     /// # Errors
     /// [`MemoryError::NotMapped`] if not.
-    pub fn unmap_grant(
+    pub(crate) fn unmap_grant(
         &self,
         frames: Frames<'_, impl FrameMemory>,
         gfn: Gfn,
         writable: bool,
         batch: &mut FlushBatch<'_>,
-    ) -> Result<(), MemoryError> {
+    ) -> Result<Mfn, MemoryError> {
         let mut inner = self.inner.write();
         let leaf = inner.p2m.lookup(frames.memory, gfn).leaf;
         let leaf = leaf.filter(|leaf| leaf.kind == grant_kind(writable));
-        self.clear(&mut inner, frames, gfn, leaf.ok_or(MemoryError::NotMapped)?, batch)
+        let leaf = leaf.ok_or(MemoryError::NotMapped)?;
+        inner.p2m.unmap(frames, gfn, 0, batch, |_, _, _| ())?;
+        self.uncover(&mut inner, frames, gfn, batch)?;
+        Ok(leaf.mfn)
     }
 }
 

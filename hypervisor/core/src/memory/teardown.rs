@@ -15,7 +15,8 @@ impl<F: Stage2Format> DomainMemory<F> {
     /// translations were flushed since they stopped. Gives whether all is done; call it until
     /// then. The domain's grant mappings must have been released before.
     ///
-    /// Frames that other domains map stay until these unmap them.
+    /// Frames that other domains map stay until these unmap them, and the shared info page stays
+    /// until [`Self::free_shared_info`].
     pub fn tear_down(&self, frames: Frames<'_, impl FrameMemory>, budget: u64) -> bool {
         let mut inner = self.inner.write();
         inner.dying = true;
@@ -47,10 +48,12 @@ impl<F: Stage2Format> DomainMemory<F> {
             }
             self.subtract_pages(self.pages());
         }
-        if inner.p2m.tables() > 0 {
-            inner.p2m.free_root(frames);
-            frames.table.disown_range(FrameRange { start: self.shared_info, frames: 1 });
-        }
+        inner.p2m.free_root(frames);
         true
+    }
+
+    /// Gives the shared info page back, last of all: nothing may use this domain any more.
+    pub fn free_shared_info(&self, frames: Frames<'_, impl FrameMemory>) {
+        frames.table.disown_range(FrameRange { start: self.shared_info, frames: 1 });
     }
 }

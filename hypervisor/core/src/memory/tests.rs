@@ -220,14 +220,21 @@ impl Machine {
                 let grant = at(gfn).is_some_and(|leaf| leaf.kind.is_grant());
                 let done = self.on(domain, |memory, batch| match op {
                     Op::Foreign => memory.map_foreign(frames, gfn, frame, batch),
-                    _ => memory.map_grant(frames, gfn, frame, false, batch),
+                    _ => {
+                        memory.map_grant(frames, gfn, &frame, false, batch)?;
+                        frame.keep();
+                        Ok(())
+                    }
                 });
                 assert_eq!(done.is_ok(), !grant);
             }
             Op::Ungrant => {
                 let grant = at(gfn).is_some_and(|leaf| leaf.kind == P2mKind::GrantRo);
-                let done =
-                    self.on(domain, |memory, batch| memory.unmap_grant(frames, gfn, false, batch));
+                let done = self.on(domain, |memory, batch| {
+                    let mfn = memory.unmap_grant(frames, gfn, false, batch)?;
+                    batch.release(mfn, 1);
+                    Ok(())
+                });
                 assert_eq!(done.is_ok(), grant);
             }
             Op::Remove => {
@@ -303,6 +310,7 @@ proptest! {
             while !domain.tear_down(machine.frames(), 100) {}
             prop_assert!(domain.tear_down(machine.frames(), 100));
             prop_assert_eq!(domain.pages(), 0);
+            domain.free_shared_info(machine.frames());
         }
         prop_assert_eq!(machine.table.free_frames(), TOTAL, "all given back");
     }
