@@ -6,8 +6,9 @@ use alloc::sync::Arc;
 use xen_abi::sched::ShutdownReason;
 
 use crate::hypervisor::Hypervisor;
+use crate::p2m::Leaf;
 use crate::time::clock::TscClock;
-use crate::types::{CpuId, DomId, Mfn, Nanos, VcpuId};
+use crate::types::{CpuId, DomId, Gfn, Mfn, Nanos, VcpuId};
 use crate::vcpu::Vcpu;
 
 /// Access to machine frames that a guest may be writing at the same time.
@@ -90,6 +91,12 @@ pub trait Platform: FrameMemory + Send + Sync + Sized + 'static {
     /// Returns once no pCPU can use a translation of this domain's second stage that was cached
     /// before the call. `domain` is the domain's number.
     fn flush_second_stage(&self, domain: DomId);
+    /// Guest frames `[gfn, gfn + (1 << order))` of a domain are mapped to `leaf` now, or to
+    /// nothing. The domain's memory is locked. Where an IOMMU is in use, its tables follow here,
+    /// and [`Self::flush_second_stage`] is for devices too.
+    fn second_stage_changed(&self, domain: DomId, gfn: Gfn, order: u32, leaf: Option<Leaf>) {
+        let _ = (domain, gfn, order, leaf);
+    }
     /// Whether the pCPU has work that should interrupt a long operation (a pending interrupt,
     /// an expired slice).
     fn preemption_pending(&self) -> bool;

@@ -14,6 +14,7 @@ use xen_abi::xen::{SharedInfo, VcpuInfo};
 
 use crate::errno::Errno;
 use crate::event_channel::DomainEvents;
+use crate::grant_table::{GrantLimits, GrantTable};
 use crate::hypervisor::Hypervisor;
 use crate::memory::{DomainMemory, Placement};
 use crate::params::HvmParams;
@@ -39,7 +40,7 @@ pub struct DomainConfig {
     pub max_event_port: u32,
     /// How many frames its grant table may grow to.
     pub max_grant_frames: u32,
-    /// How many frames of mapping handles it may use (1024 mappings to a frame, or so).
+    /// How many frames of mapping handles it may use (256 mappings to a frame).
     pub max_maptrack_frames: u32,
     /// Whether it may use the toolstack's hypercalls and act on every domain.
     pub privileged: bool,
@@ -65,6 +66,8 @@ pub struct Domain<P: Platform> {
     pub share: Arc<DomainShare>,
     /// Its memory.
     pub memory: DomainMemory,
+    /// What it grants to others, and maps of theirs.
+    pub grants: GrantTable,
     /// Its event channels.
     pub events: DomainEvents<P>,
     /// Its time.
@@ -174,11 +177,21 @@ impl<P: Platform> Hypervisor<P> {
         let memory =
             DomainMemory::new(self.frames(), self.stage2_format, config.id, config.placement)
                 .map_err(|_| Errno::ENOMEM)?;
+        let limits = GrantLimits {
+            frames: config.max_grant_frames,
+            maptrack_frames: config.max_maptrack_frames,
+        };
+        let grants = GrantTable::new(self.frames(), config.id, limits).map_err(|_| {
+            memory.tear_down(self.frames(), u64::MAX);
+            memory.free_shared_info(self.frames());
+            Errno::ENOMEM
+        })?;
         let domain = Arc::new(Domain {
             id: config.id,
             arch,
             share: Arc::new(DomainShare::new()),
             memory,
+            grants,
             events: DomainEvents::new(config.max_event_port),
             time: DomainTime::new(self.platform.clock()),
             params: HvmParams::new(),
@@ -193,7 +206,9 @@ impl<P: Platform> Hypervisor<P> {
         });
         domain.share.pause();
         if let Err(errno) = self.insert_domain(domain.clone()) {
+            domain.grants.free_frames(self.frames());
             domain.memory.tear_down(self.frames(), u64::MAX);
+            domain.memory.free_shared_info(self.frames());
             return Err(errno);
         }
         self.publish_wallclock(&domain);

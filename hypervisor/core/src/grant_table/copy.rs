@@ -56,14 +56,14 @@ impl<F: Stage2Format> Party<'_, F> {
         dest: &CopyEnd<'a, F>,
         len: u16,
     ) -> GrantResult<()> {
+        let from = self.hold(frames, source, Access::Read)?;
+        let to = self.hold(frames, dest, Access::Write)?;
         let fits = |end: &CopyEnd<'_, F>| {
             usize::from(end.offset).saturating_add(usize::from(len)) <= FRAME_BYTES
         };
         if !fits(source) || !fits(dest) {
             return Err(GrantStatus::BAD_COPY_ARG);
         }
-        let from = self.hold(frames, source, Access::Read)?;
-        let to = self.hold(frames, dest, Access::Write)?;
         let from = (from.frame.mfn(), usize::from(source.offset));
         let to = (to.frame.mfn(), usize::from(dest.offset));
         copy_bytes(frames.memory, from, to, usize::from(len));

@@ -353,34 +353,33 @@ impl Model {
 
     fn copy(&mut self, domain: usize, source: (bool, u32, u16), dest: (bool, u32, u16), len: u16) {
         let fits = |offset: u16| usize::from(offset) + usize::from(len) <= FRAME_BYTES;
-        let expected = if fits(source.2) && fits(dest.2) {
-            self.expect_end(domain, source, false).and_then(|from| {
-                // While the source is pinned for reading, so is its entry for the destination.
-                let to = if dest.0 && source.0 && dest.1 == source.1 {
-                    self.maps.push(Held {
-                        domain,
-                        handle: u32::MAX,
-                        gref: source.1,
-                        write: false,
-                        gfn: None,
-                        mfn: from,
-                    });
-                    let to = self.expect_end(domain, dest, true);
-                    self.maps.pop();
-                    to
-                } else {
-                    self.expect_end(domain, dest, true)
-                };
-                for (end, pinned) in [(source, true), (dest, to.is_ok())] {
-                    if end.0 && pinned {
-                        self.expect_unpin(end.1);
-                    }
+        let expected = self.expect_end(domain, source, false).and_then(|from| {
+            // While the source is pinned for reading, so is its entry for the destination.
+            let to = if dest.0 && source.0 && dest.1 == source.1 {
+                self.maps.push(Held {
+                    domain,
+                    handle: u32::MAX,
+                    gref: source.1,
+                    write: false,
+                    gfn: None,
+                    mfn: from,
+                });
+                let to = self.expect_end(domain, dest, true);
+                self.maps.pop();
+                to
+            } else {
+                self.expect_end(domain, dest, true)
+            };
+            for (end, pinned) in [(source, true), (dest, to.is_ok())] {
+                if end.0 && pinned {
+                    self.expect_unpin(end.1);
                 }
-                Ok((from, to?))
-            })
-        } else {
-            Err(GrantStatus::BAD_COPY_ARG)
-        };
+            }
+            Ok((from, to?))
+        });
+        let fits = fits(source.2) && fits(dest.2);
+        let expected =
+            expected.and_then(|ends| if fits { Ok(ends) } else { Err(GrantStatus::BAD_COPY_ARG) });
         let before = expected
             .ok()
             .map(|(from, to)| (self.machine.memory.frame(from), self.machine.memory.frame(to)));

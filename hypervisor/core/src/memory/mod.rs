@@ -14,17 +14,21 @@
 
 mod access;
 mod identity;
+mod listener;
 mod physmap;
 mod populate;
 mod teardown;
 #[cfg(test)]
 mod tests;
 
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use spin::RwLock;
+use spin::{RwLock, RwLockReadGuard};
+use xen_abi::memory::E820Entry;
 
 pub use access::Translation;
+pub use listener::DomainListener;
 pub use populate::PopulateRequest;
 
 use crate::frame::{FrameKind, Request};
@@ -106,6 +110,8 @@ pub struct DomainMemory<F = HostFormat> {
     shared_info: Mfn,
     pages: AtomicU64,
     max_pages: AtomicU64,
+    /// What the domain is told of its memory.
+    e820: RwLock<Vec<E820Entry>>,
     inner: RwLock<Inner<F>>,
 }
 
@@ -131,6 +137,7 @@ impl<F: Stage2Format> DomainMemory<F> {
             shared_info,
             pages: AtomicU64::new(0),
             max_pages: AtomicU64::new(u64::MAX),
+            e820: RwLock::new(Vec::new()),
             inner: RwLock::new(Inner {
                 p2m,
                 shared_info_gfn: None,
@@ -169,6 +176,16 @@ impl<F: Stage2Format> DomainMemory<F> {
     /// Sets how many frames of memory it may have from now on; it keeps what it has.
     pub fn set_max_pages(&self, pages: u64) {
         self.max_pages.store(pages, Relaxed);
+    }
+
+    /// The memory map that the domain is told, if one was set.
+    pub fn memory_map(&self) -> RwLockReadGuard<'_, Vec<E820Entry>> {
+        self.e820.read()
+    }
+
+    /// Sets the memory map that the domain is told. Nothing else follows from it.
+    pub fn set_memory_map(&self, map: Vec<E820Entry>) {
+        *self.e820.write() = map;
     }
 
     /// Frames set aside for it that it hasn't used yet.

@@ -18,7 +18,7 @@ pub trait Stage2Listener {
 }
 
 /// How many runs of frames a batch holds before it flushes by itself.
-const RUNS: usize = 96;
+const RUNS: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Give {
