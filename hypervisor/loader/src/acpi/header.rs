@@ -7,7 +7,7 @@ use crate::bytes::{array, u32_at};
 /// Bytes in a table's header.
 pub(super) const HEADER_BYTES: usize = 36;
 /// Where the header keeps the checksum.
-pub(super) const CHECKSUM: usize = 9;
+const CHECKSUM: usize = 9;
 /// Where the header keeps the table's revision.
 pub(super) const REVISION: usize = 8;
 const LENGTH: usize = 4;

@@ -63,34 +63,21 @@ impl<'a> Image<'a> {
         self.unpacked_len
     }
 
-    /// How much scratch memory [`Self::unpack`] needs, in bytes. It is zero except for xz,
-    /// whose decoder keeps its dictionary apart from its output.
-    ///
-    /// # Errors
-    /// The packed stream's header is damaged.
-    pub fn scratch_len(&self) -> Result<usize, ImageError> {
-        self.codec.map_or(Ok(0), |codec| Ok(codec.scratch_len(self.payload)?))
-    }
-
     /// Unpacks the ELF into the start of `into` and gives that part back.
     ///
-    /// Besides `into` and `scratch`, at most 256 KiB of heap is used while it runs.
+    /// Besides `into`, at most 256 KiB of heap is used while it runs.
     ///
     /// # Errors
-    /// The stream is damaged, its length differs from [`Self::unpacked_len`], or a buffer is too
+    /// The stream is damaged, its length differs from [`Self::unpacked_len`], or `into` is too
     /// small. What `into` holds then is unspecified.
-    pub fn unpack<'b>(
-        &self,
-        into: &'b mut [u8],
-        scratch: &mut [u8],
-    ) -> Result<&'b [u8], ImageError> {
+    pub fn unpack<'b>(&self, into: &'b mut [u8]) -> Result<&'b [u8], ImageError> {
         let have = into.len();
         let into = into
             .get_mut(..self.unpacked_len)
             .ok_or(UnpackError::DestinationTooSmall { have, need: self.unpacked_len })?;
         match self.codec {
             None => into.copy_from_slice(self.payload),
-            Some(codec) => codec.unpack(self.payload, into, scratch)?,
+            Some(codec) => codec.unpack(self.payload, into)?,
         }
         Ok(into)
     }

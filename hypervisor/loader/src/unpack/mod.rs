@@ -1,5 +1,5 @@
 //! Decoders for packed kernels. Each writes straight into the destination, which is also its
-//! window, so the memory need is the destination plus small tables (xz: plus a dictionary).
+//! window, so the memory need is the destination plus small tables.
 //!
 //! - [`Codec`]: which one, detected by its magic number.
 //! - [`UnpackError`]: why a stream could not be unpacked.
@@ -45,24 +45,11 @@ impl Codec {
         }
     }
 
-    /// How much scratch memory [`Self::unpack`] needs for this stream, in bytes.
-    ///
-    /// # Errors
-    /// The stream's header is damaged.
-    pub fn scratch_len(self, _stream: &[u8]) -> Result<usize, UnpackError> {
-        Ok(0)
-    }
-
     /// Unpacks `stream` so that it fills `into` exactly.
     ///
     /// # Errors
-    /// The stream is damaged or unpacks to another length, or `scratch` is too small.
-    pub fn unpack(
-        self,
-        stream: &[u8],
-        into: &mut [u8],
-        _scratch: &mut [u8],
-    ) -> Result<(), UnpackError> {
+    /// The stream is damaged or unpacks to another length.
+    pub fn unpack(self, stream: &[u8], into: &mut [u8]) -> Result<(), UnpackError> {
         match self {
             Self::Gzip => gzip::unpack(stream, into),
             Self::Lz4 => lz4::unpack(stream, into),
@@ -104,13 +91,6 @@ pub enum UnpackError {
         /// The length that it takes.
         need: usize,
     },
-    /// The scratch memory can't hold the dictionary.
-    ScratchTooSmall {
-        /// Its length in bytes.
-        have: usize,
-        /// The length that it takes.
-        need: usize,
-    },
 }
 
 impl fmt::Display for UnpackError {
@@ -138,11 +118,6 @@ impl fmt::Display for UnpackError {
                 f,
                 "kernel unpacks to {need} bytes, but only {have} are at hand; give the machine or \
                  dom0 more memory"
-            ),
-            Self::ScratchTooSmall { have, need } => write!(
-                f,
-                "unpacking the kernel takes {need} bytes of scratch memory, but only {have} are \
-                 at hand; give the machine more memory or use a kernel packed with zstd"
             ),
         }
     }
