@@ -1,5 +1,7 @@
 //! Test doubles: machine memory over a map, in which untouched frames hold garbage.
 
+pub(crate) mod platform;
+
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

@@ -20,6 +20,9 @@ use crate::platform::Platform;
 use crate::types::{CpuId, Nanos};
 use crate::vcpu::Vcpu;
 
+#[cfg(test)]
+mod tests;
+
 /// How many timers a vCPU has for its architecture's use.
 pub const ARCH_TIMERS: u8 = 4;
 /// How many watchdogs a domain has; they are timers of its vCPU 0.
@@ -128,7 +131,7 @@ impl<P: Platform> Timers<P> {
         (at != NEVER).then_some(Nanos(at))
     }
 
-    /// Makes room for the timers of one more vCPU, so that arming never allocates.
+    /// Makes room for the timers of this many vCPUs, so that arming never allocates.
     pub(crate) fn reserve(&self, vcpus: u32) {
         for queue in &self.queues {
             let mut heap = queue.heap.lock();

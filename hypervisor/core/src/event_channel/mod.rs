@@ -15,6 +15,8 @@ mod channel;
 mod fifo;
 mod poll;
 mod setup;
+#[cfg(test)]
+mod tests;
 mod two_level;
 mod vcpu_events;
 

@@ -21,6 +21,8 @@ mod placement;
 pub mod queue;
 mod run_queue;
 pub mod share;
+#[cfg(test)]
+mod tests;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -29,6 +31,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use spin::{Mutex, MutexGuard};
 use xen_abi::vcpu::Runstate;
 
+use crate::domain::Domain;
 use crate::hypervisor::Hypervisor;
 use crate::platform::Platform;
 use crate::sched::cpu_set::{CpuSet, MAX_CPUS};
@@ -132,6 +135,7 @@ impl<P: Platform> Hypervisor<P> {
                     inner.yielding = false;
                     let until = inner.turn_end(now, ratelimit);
                     queue.publish(&inner);
+                    self.share_load(inner);
                     return Next { vcpu: previous, until, switched: false };
                 }
                 queue.requeue(&mut inner, cpu, vcpu, now);
@@ -143,12 +147,16 @@ impl<P: Platform> Hypervisor<P> {
         }
 
         let mut next = queue.take_next(&mut inner, cpu, now);
-        if next.is_none() {
+        while next.is_none() {
             queue.publish(&inner);
             drop(inner);
-            self.steal_work(cpu);
+            let found = self.steal_work(cpu);
             inner = queue.inner.lock();
+            // What was found may have spent its budget, or be stopped already.
             next = queue.take_next(&mut inner, cpu, now);
+            if !found {
+                break;
+            }
         }
         if let Some(vcpu) = &next {
             vcpu.sched.set_position(Place::Running, cpu);
@@ -157,7 +165,7 @@ impl<P: Platform> Hypervisor<P> {
         inner.begin(next.clone(), now);
         let until = inner.turn_end(now, ratelimit);
         queue.publish(&inner);
-        drop(inner);
+        self.share_load(inner);
 
         if let Some(vcpu) = homeless {
             self.settle(&vcpu);
@@ -266,6 +274,19 @@ impl<P: Platform> Hypervisor<P> {
         }
     }
 
+    /// Changes a domain's weight and cap (in percent of one pCPU; 0 for none), each if given.
+    pub fn set_share(&self, domain: &Domain<P>, weight: Option<u16>, cap: Option<u16>) {
+        if let Some(weight) = weight {
+            domain.share.set_weight(weight);
+        }
+        if let Some(cap) = cap {
+            domain.share.set_cap(cap);
+        }
+        for cpu in domain.vcpus().filter_map(|vcpu| vcpu.sched.running_on()) {
+            self.ask_to_schedule(cpu);
+        }
+    }
+
     /// Makes a new vCPU known to the scheduler.
     pub(crate) fn adopt(&self, vcpu: &Arc<Vcpu<P>>) {
         let count = self.scheduler.vcpu_count.fetch_add(1, Ordering::Relaxed) + 1;
@@ -275,6 +296,7 @@ impl<P: Platform> Hypervisor<P> {
             let parked = inner.parked.len();
             inner.parked.reserve((count as usize).saturating_sub(parked));
         }
+        self.timers.reserve(count);
         self.settle(vcpu);
     }
 
@@ -324,6 +346,23 @@ impl<P: Platform> Hypervisor<P> {
             break (cpu, look);
         };
         if look && cpu != self.platform.this_cpu() {
+            self.platform.kick(cpu);
+        }
+    }
+
+    /// Lets idle pCPUs come for those that wait in a queue, and unlocks that.
+    fn share_load(&self, inner: MutexGuard<'_, Inner<P>>) {
+        let helpers = self.idle_helpers(&inner);
+        drop(inner);
+        for helper in helpers.iter() {
+            self.ask_to_schedule(helper);
+        }
+    }
+
+    /// Makes a pCPU call the scheduler soon. No run queue may be locked.
+    fn ask_to_schedule(&self, cpu: CpuId) {
+        self.scheduler.queue(cpu).resched.store(true, Ordering::SeqCst);
+        if cpu != self.platform.this_cpu() {
             self.platform.kick(cpu);
         }
     }

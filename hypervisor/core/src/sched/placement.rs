@@ -9,6 +9,7 @@ use crate::hypervisor::Hypervisor;
 use crate::platform::Platform;
 use crate::sched::cpu_set::CpuSet;
 use crate::sched::entity::{Affinity, Place};
+use crate::sched::run_queue::Inner;
 use crate::types::CpuId;
 use crate::vcpu::Vcpu;
 
@@ -60,22 +61,33 @@ impl<P: Platform> Hypervisor<P> {
         })
     }
 
+    /// The idle pCPUs that may run one of those that wait in a queue. All of them, as one may
+    /// have found other work meanwhile.
+    pub(super) fn idle_helpers(&self, inner: &Inner<P>) -> CpuSet {
+        if inner.ready.is_empty() {
+            return CpuSet::EMPTY;
+        }
+        let online = self.scheduler.online();
+        online
+            .iter()
+            .take_while(|cpu| self.has_queue(*cpu))
+            .filter(|cpu| self.scheduler.queue(*cpu).load() == 0)
+            .filter(|cpu| inner.ready.any(|vcpu| vcpu.sched.may_run_on(*cpu)))
+            .collect()
+    }
+
     fn has_queue(&self, cpu: CpuId) -> bool {
         (cpu.0 as usize) < self.scheduler.queues.len()
     }
 
     /// Takes one waiting vCPU from another pCPU, for an idle one. No run queue may
-    /// be locked.
-    pub(super) fn steal_work(&self, cpu: CpuId) {
+    /// be locked. Whether there was one.
+    pub(super) fn steal_work(&self, cpu: CpuId) -> bool {
         let count = self.scheduler.queues.len() as u32;
         // Starting behind the caller, so that not all idle pCPUs turn to the same one.
-        let others = (1..count).map(|step| CpuId((cpu.0 + step) % count));
-        for victim in others {
-            // One that runs alone isn't waiting: two are the least that leave something to take.
-            if self.scheduler.queue(victim).load() > 1 && self.steal_from(victim, cpu) {
-                return;
-            }
-        }
+        let mut others = (1..count).map(|step| CpuId((cpu.0 + step) % count));
+        // One that runs alone isn't waiting: two are the least that leave something to take.
+        others.any(|victim| self.scheduler.queue(victim).load() > 1 && self.steal_from(victim, cpu))
     }
 
     fn steal_from(&self, victim: CpuId, cpu: CpuId) -> bool {
@@ -110,11 +122,8 @@ impl<P: Platform> Hypervisor<P> {
         match vcpu.sched.position().place {
             Place::Running if vcpu.sched.may_run_on(cpu) => {}
             Place::Running => {
-                queue.resched.store(true, Ordering::SeqCst);
                 drop(inner);
-                if cpu != self.platform.this_cpu() {
-                    self.platform.kick(cpu);
-                }
+                self.ask_to_schedule(cpu);
             }
             Place::Ready | Place::Parked => {
                 inner.remove(vcpu);

@@ -60,6 +60,11 @@ impl<T> ReadyQueue<T> {
         self.entries.last().map(|(key, _)| *key)
     }
 
+    /// Whether one of those that wait satisfies `wanted`.
+    pub fn any(&self, wanted: impl Fn(&T) -> bool) -> bool {
+        self.entries.iter().any(|(_, item)| wanted(item))
+    }
+
     /// Takes out the first one that satisfies `wanted`.
     pub fn take(&mut self, wanted: impl Fn(&T) -> bool) -> Option<T> {
         let at = self.entries.iter().rposition(|(_, item)| wanted(item))?;

@@ -102,6 +102,9 @@ impl<P: Platform> RunQueue<P> {
         vcpu: &Arc<Vcpu<P>>,
         now: Nanos,
     ) -> bool {
+        // Who runs alone may not have been accounted for in a long time.
+        inner.account(now);
+        self.publish(inner);
         if let Allowance::From(refill) = vcpu.sched.share.allowance(now) {
             vcpu.sched.set_position(Place::Parked, cpu);
             vcpu.set_runstate(Runstate::RUNNABLE, now);

@@ -47,7 +47,7 @@ impl DomainShare {
     }
 
     /// Changes the weight; 0 counts as 1.
-    pub fn set_weight(&self, weight: u16) {
+    pub(super) fn set_weight(&self, weight: u16) {
         self.weight.store(u32::from(weight.max(1)), Ordering::Relaxed);
     }
 
@@ -57,7 +57,7 @@ impl DomainShare {
     }
 
     /// Changes the cap. It counts from the next period on.
-    pub fn set_cap(&self, percent: u16) {
+    pub(super) fn set_cap(&self, percent: u16) {
         self.cap.store(u32::from(percent), Ordering::Relaxed);
     }
 
