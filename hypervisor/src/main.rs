@@ -41,6 +41,9 @@ fn boot(info: &'static BootInfo) -> ! {
     arch::local_apic::init(options.x2apic);
     arch::ioapic::init(&drivers::acpi::machine().madt);
     arch::time::init(started);
+    console::init_late_screen(&options, info);
+    console::debug_keys::init();
+    console::input::init(&options, &drivers::acpi::machine().madt);
     arch::cpu::start_others(&drivers::acpi::machine().madt, options.max_cpus, protections);
     info!("hypervisor memory: {} KiB", mm::frames::used_bytes() >> 10);
     arch::cpu::idle()

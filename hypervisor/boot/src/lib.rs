@@ -11,6 +11,7 @@ extern crate std;
 
 pub mod clock;
 pub mod info;
+pub mod input;
 pub mod log_ring;
 pub mod memory_map;
 pub mod multiboot1;
@@ -20,3 +21,5 @@ pub mod page_table;
 pub mod phys;
 pub mod pvh;
 pub mod ranges;
+pub mod rate_limit;
+pub mod terminal;

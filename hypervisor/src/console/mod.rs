@@ -1,21 +1,35 @@
-//! The hypervisor's consoles: serial lines, a screen, and the log that dom0 can read.
+//! The hypervisor's consoles: serial lines, a screen, the log that dom0 can read, and what is
+//! typed.
+//!
+//! Locks: none is held while another one is taken.
+#![expect(unsafe_code, reason = "takes the consoles' locks from CPUs that were stopped")]
 
-use hv_boot::info::{BootInfo, Display, Protocol};
+use arrayvec::ArrayVec;
+use hv_boot::info::BootInfo;
 use hv_boot::log_ring::{LogRing, ReadRequest};
 use hv_boot::options::Options;
 use spin::Mutex;
 
 use crate::drivers::uart::Uart;
-use crate::drivers::vga_text::VgaText;
+use screen::Screen;
 
+pub mod debug_keys;
+pub mod input;
 mod open;
+mod screen;
 
 /// Bytes of log that are kept.
 pub const LOG_BYTES: usize = 64 << 10;
 
 struct Consoles {
-    serial: [Option<Uart>; 2],
-    screen: Option<VgaText>,
+    serial: [Option<Serial>; 2],
+    screen: Option<Screen>,
+}
+
+/// An open serial line.
+struct Serial {
+    uart: Uart,
+    irq: u8,
 }
 
 static CONSOLES: Mutex<Consoles> = Mutex::new(Consoles { serial: [None, None], screen: None });
@@ -24,32 +38,31 @@ static LOG: Mutex<LogRing<LOG_BYTES>> = Mutex::new(LogRing::new());
 /// Opens the consoles that the options name, and shows on them what was logged before.
 pub fn init(options: &Options, info: &BootInfo) {
     let mut consoles = CONSOLES.lock();
-    for (index, com) in options.com.iter().enumerate() {
-        if options.consoles.com.get(index) == Some(&true) {
-            consoles.serial[index] = open::serial(com);
-        }
+    let wanted = options.consoles.com.iter().zip(&options.com);
+    for (place, (_, com)) in consoles.serial.iter_mut().zip(wanted).filter(|(_, (on, _))| **on) {
+        *place = open::serial(com).map(|uart| Serial { uart, irq: com.irq });
     }
-    let text = match info.display {
-        Display::VgaText => true,
-        Display::Unknown => info.protocol != Protocol::Pvh && !info.efi,
-        Display::Linear(_) => false,
-    };
-    if options.consoles.vga && text {
-        consoles.screen = Some(open::vga_text());
+    if options.consoles.vga {
+        consoles.screen = open::screen(info);
     }
-    drop(consoles);
-    replay();
+    replay(&mut consoles, true);
 }
 
-/// Opens every console with its default parameters: for errors before the options are known.
-pub fn init_for_emergency() {
-    let options = Options::default();
+/// Opens the screen if that was impossible in [`init`], for it lies beyond what the boot page
+/// tables map.
+pub fn init_late_screen(options: &Options, info: &BootInfo) {
     let mut consoles = CONSOLES.lock();
-    if consoles.serial[0].is_none() {
-        consoles.serial[0] = open::serial(&options.com[0]);
+    if options.consoles.vga && consoles.screen.is_none() {
+        consoles.screen = open::screen(info);
+        replay(&mut consoles, false);
     }
-    if consoles.screen.is_none() {
-        consoles.screen = Some(open::vga_text());
+}
+
+/// Leaves the screen to dom0, unless the user wants to keep it.
+pub fn relinquish_screen(options: &Options) {
+    if !options.vga_keep && CONSOLES.lock().screen.is_some() {
+        say!("the screen is dom0's from here (vga=keep changes that)");
+        CONSOLES.lock().screen = None;
     }
 }
 
@@ -61,13 +74,7 @@ pub fn write(text: &[u8]) {
 
 /// Writes to the consoles alone: what a guest's console says.
 pub fn show(text: &[u8]) {
-    let mut consoles = CONSOLES.lock();
-    for uart in consoles.serial.iter_mut().flatten() {
-        uart.write(text);
-    }
-    if let Some(screen) = &mut consoles.screen {
-        screen.write(text);
-    }
+    CONSOLES.lock().show(text);
 }
 
 /// Reads the log: the number of bytes, and the index to go on from.
@@ -75,15 +82,61 @@ pub fn read_log(request: ReadRequest, into: &mut [u8]) -> (usize, u32) {
     LOG.lock().read(request, into)
 }
 
-fn replay() {
+/// Empties the log.
+pub fn clear_log() {
+    LOG.lock().clear();
+}
+
+/// The serial lines in use: first I/O port and ISA interrupt (0 for none). Dom0 must have
+/// neither.
+pub fn serial_lines() -> ArrayVec<(u16, u8), 2> {
+    let consoles = CONSOLES.lock();
+    consoles.serial.iter().flatten().map(|line| (line.uart.ports().base(), line.irq)).collect()
+}
+
+/// Prepares for the last messages: every other CPU has stopped, perhaps with a lock held; if no
+/// console is open, the usual ones are opened.
+pub fn init_for_emergency() {
+    // SAFETY: the CPU that held the lock, if any, never runs again. At worst a line is garbled.
+    unsafe { LOG.force_unlock() };
+    // SAFETY: as above.
+    unsafe { CONSOLES.force_unlock() };
+    let mut consoles = CONSOLES.lock();
+    if consoles.serial.iter().all(Option::is_none) && consoles.screen.is_none() {
+        let options = Options::default();
+        let com = &options.com[0];
+        consoles.serial[0] = open::serial(com).map(|uart| Serial { uart, irq: 0 });
+        consoles.screen = Some(open::vga_text());
+        replay(&mut consoles, true);
+    }
+}
+
+impl Consoles {
+    fn show(&mut self, text: &[u8]) {
+        for serial in self.serial.iter_mut().flatten() {
+            serial.uart.write(text);
+        }
+        if let Some(screen) = &mut self.screen {
+            screen.write(text);
+        }
+    }
+}
+
+/// Shows the log on the screen, and on the serial lines too.
+fn replay(consoles: &mut Consoles, serial: bool) {
     let (mut chunk, mut index) = ([0; 256], 0);
     loop {
         let request = ReadRequest { index, incremental: true, clear: false };
         let (count, next) = read_log(request, &mut chunk);
-        if count == 0 {
+        let text = chunk.get(..count).unwrap_or_default();
+        if text.is_empty() {
             return;
         }
-        show(chunk.get(..count).unwrap_or_default());
+        if serial {
+            consoles.show(text);
+        } else if let Some(screen) = &mut consoles.screen {
+            screen.write(text);
+        }
         index = next;
     }
 }

@@ -1,5 +1,6 @@
 //! Drivers of the few devices that the hypervisor itself uses.
 
 pub mod acpi;
+pub mod framebuffer;
 pub mod uart;
 pub mod vga_text;

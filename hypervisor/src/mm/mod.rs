@@ -26,11 +26,23 @@ pub fn vga_text() -> *mut u16 {
     phys::pointer(Hpa(tables::VGA_TEXT), tables::VGA_TEXT_BYTES as usize).cast()
 }
 
+/// Where a framebuffer is mapped. `None` if only the final page tables can map it and they are
+/// not in use yet.
+pub fn framebuffer(start: Hpa, bytes: usize) -> Option<*mut u8> {
+    let end = start.0.checked_add(bytes as u64)?;
+    if tables::in_use() {
+        tables::map_framebuffer(start.0, end).ok()?;
+    } else if end > BOOT_MAPPED {
+        return None;
+    }
+    Some(phys::pointer(start, bytes))
+}
+
 /// Moves from the boot loader's arrangement of memory to our own: builds the final page tables
 /// and switches to them, opens the heap, moves the boot modules out of dom0's way.
 pub fn init(info: &BootInfo) {
     let ram = frames::init(info);
-    tables::init(&ram);
+    tables::init(&ram, info.display);
     heap::init();
     modules::init(info);
     let megabytes = ram.bytes() >> 20;

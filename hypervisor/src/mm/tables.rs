@@ -1,6 +1,7 @@
 //! The hypervisor's page tables. All CPUs share them, and mappings are only ever added.
 #![expect(unsafe_code, reason = "writes page tables and switches to them")]
 
+use hv_boot::info::Display;
 use hv_boot::page_table::{self, MapError, Mapping, TableMemory};
 use hv_boot::ranges::Ranges;
 use hv_core::types::{FRAME_BYTES, Hpa};
@@ -13,6 +14,7 @@ use x86defs::paging::Pte;
 use super::layout::{BOOT_MAPPED, DIRECT_MAP, IMAGE};
 use super::{frames, image, phys};
 use crate::arch::cpu;
+use crate::drivers::framebuffer;
 
 const FRAME: u64 = FRAME_BYTES as u64;
 
@@ -24,6 +26,8 @@ pub(super) const VGA_TEXT_BYTES: u64 = 0x8000;
 pub(super) const DATA: Pte = Pte(Pte::PRESENT.0 | Pte::WRITE.0 | Pte::NX.0 | Pte::GLOBAL.0);
 const READ_ONLY: Pte = Pte(Pte::PRESENT.0 | Pte::NX.0 | Pte::GLOBAL.0);
 const UNCACHED: Pte = Pte(Pte::PWT.0 | Pte::PCD.0);
+/// Write-through until `cpu::enable` has set the page attribute table.
+const WRITE_COMBINING: Pte = Pte::PWT;
 
 /// Makes changes to the tables exclusive; the root never changes.
 static LOCK: Mutex<Tables> = Mutex::new(Tables(()));
@@ -58,9 +62,12 @@ impl TableMemory for Tables {
 }
 
 /// Builds the tables and switches the boot CPU to them.
-pub(super) fn init(ram: &Ranges) {
+///
+/// The VGA text buffer and the framebuffer stay where the boot page tables have them, at their
+/// places in the direct map, so that a console goes on working.
+pub(super) fn init(ram: &Ranges, display: Display) {
     let mut tables = LOCK.lock();
-    let built = build(&mut tables, ram);
+    let built = build(&mut tables, ram, display);
     let Ok(root) = built else { fatal!("no memory for page tables") };
     ROOT.call_once(|| root);
     drop(tables);
@@ -68,7 +75,7 @@ pub(super) fn init(ram: &Ranges) {
     frames::lift_ceiling();
 }
 
-fn build(tables: &mut Tables, ram: &Ranges) -> Result<Hpa, MapError> {
+fn build(tables: &mut Tables, ram: &Ranges, display: Display) -> Result<Hpa, MapError> {
     let root = tables.allocate().ok_or(MapError::NoMemory)?;
     for part in image::parts() {
         let mapping = Mapping {
@@ -87,6 +94,12 @@ fn build(tables: &mut Tables, ram: &Ranges) -> Result<Hpa, MapError> {
         direct(tables, root, (range.start, range.end), DATA, largest)?;
     }
     direct(tables, root, (VGA_TEXT, VGA_TEXT + VGA_TEXT_BYTES), DATA | UNCACHED, 1)?;
+    if let Display::Linear(framebuffer) = display
+        && let Some(bytes) = framebuffer::bytes(&framebuffer)
+    {
+        let start = framebuffer.start.0;
+        fill_holes(tables, root, (start, start + bytes as u64), DATA | WRITE_COMBINING)?;
+    }
     Ok(root)
 }
 
@@ -109,13 +122,32 @@ pub(super) fn map(mapping: Mapping) -> Result<(), MapError> {
 
 /// Makes the pages of `start..end` readable in the direct map, if they aren't.
 pub(super) fn map_firmware(start: u64, end: u64) -> Result<(), MapError> {
-    let mut tables = LOCK.lock();
+    fill_holes(&mut LOCK.lock(), root(), (start, end), READ_ONLY)
+}
+
+/// Makes a framebuffer's pages writable in the direct map, if they aren't.
+pub(super) fn map_framebuffer(start: u64, end: u64) -> Result<(), MapError> {
+    fill_holes(&mut LOCK.lock(), root(), (start, end), DATA | WRITE_COMBINING)
+}
+
+/// Maps those pages of `start..end` in the direct map that aren't.
+fn fill_holes(
+    tables: &mut Tables,
+    root: Hpa,
+    (start, end): (u64, u64),
+    flags: Pte,
+) -> Result<(), MapError> {
     for page in (start / FRAME * FRAME..end).step_by(FRAME_BYTES) {
-        if page_table::look_up(&*tables, root(), DIRECT_MAP + page).is_none() {
-            direct(&mut tables, root(), (page, page + FRAME), READ_ONLY, 1)?;
+        if page_table::look_up(tables, root, DIRECT_MAP + page).is_none() {
+            direct(tables, root, (page, page + FRAME), flags, 1)?;
         }
     }
     Ok(())
+}
+
+/// Whether the final page tables are in use.
+pub(super) fn in_use() -> bool {
+    ROOT.is_completed()
 }
 
 /// Whether the address is mapped: for code that must not fault, such as backtraces.

@@ -17,6 +17,8 @@ pub const LAST_DYNAMIC: u8 = 0xEF;
 pub const KICK: u8 = 0xF0;
 /// The local APIC's timer.
 pub const TIMER: u8 = 0xF1;
+/// The serial consoles' input.
+pub const CONSOLE: u8 = 0xF2;
 /// The local APIC's errors.
 pub const APIC_ERROR: u8 = 0xFE;
 /// What the local APIC raises when an interrupt went away in the last moment.
