@@ -21,6 +21,7 @@ pub mod decode;
 pub mod fault;
 pub mod interrupt;
 pub mod msr;
+pub mod ports;
 pub mod vioapic;
 pub mod vlapic;
 pub mod walk;

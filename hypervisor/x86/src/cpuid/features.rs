@@ -98,10 +98,7 @@ pub(super) const ALLOWED: FeatureSet = FeatureSet([
 /// What the processor has for guests even if the machine's does not: it is emulated.
 pub(super) const EMULATED: [(usize, u32); 2] = [
     (word::L1D, Leaf1Edx::APIC.bits()),
-    (
-        word::L1C,
-        Leaf1Ecx::X2APIC.union(Leaf1Ecx::TSC_DEADLINE).union(Leaf1Ecx::HYPERVISOR).bits(),
-    ),
+    (word::L1C, Leaf1Ecx::X2APIC.union(Leaf1Ecx::TSC_DEADLINE).union(Leaf1Ecx::HYPERVISOR).bits()),
 ];
 
 /// What a guest only gets when its creator asks: it would not survive migration.

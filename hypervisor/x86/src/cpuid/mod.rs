@@ -19,8 +19,8 @@ use x86defs::msr::Efer;
 
 use crate::interrupt::apic_id;
 use crate::msr::MsrPolicy;
-pub use features::{FeatureSet, WORDS};
 use features::word;
+pub use features::{FeatureSet, WORDS};
 pub use policy::{BadLeaf, CpuPolicy, Limits};
 pub use xen_leaves::{TscInfo, XenInfo};
 

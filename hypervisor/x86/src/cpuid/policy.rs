@@ -253,7 +253,8 @@ impl CpuPolicy {
     /// have a subleaf.
     pub fn leaves(&self) -> impl Iterator<Item = CpuidLeaf> {
         Self::places().filter_map(|(leaf, subleaf)| {
-            let max = if leaf < EXTENDED { self.leaf(0, 0).eax } else { self.leaf(EXTENDED, 0).eax };
+            let max =
+                if leaf < EXTENDED { self.leaf(0, 0).eax } else { self.leaf(EXTENDED, 0).eax };
             let place = self.leaf(leaf, subleaf);
             let named = !Self::has_subleaves(leaf);
             let wanted = leaf <= max && (named || subleaf == 0 || place != Leaf::ZERO);

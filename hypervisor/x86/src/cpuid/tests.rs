@@ -61,8 +61,7 @@ fn guest(policy: CpuPolicy, vcpus: u32) -> GuestCpuid {
     GuestCpuid::new(policy, vcpus, xen)
 }
 
-const STATE: VcpuState =
-    VcpuState { vcpu: VcpuId(3), cr4: Cr4(0), xcr0: 1, bits64: true };
+const STATE: VcpuState = VcpuState { vcpu: VcpuId(3), cr4: Cr4(0), xcr0: 1, bits64: true };
 
 #[test]
 fn features_of_guests() {
@@ -71,7 +70,9 @@ fn features_of_guests() {
     let one = ask(1, 0);
     assert_eq!(one.eax, 0x00a2_0f12);
     assert_eq!(one.ebx, 0x0608_0800, "APIC id 6, 8 ids, CLFLUSH size");
-    for (bit, wanted) in [(3, 0), (5, 0), (15, 0), (17, 1), (21, 1), (24, 1), (26, 1), (27, 0), (31, 1)] {
+    for (bit, wanted) in
+        [(3, 0), (5, 0), (15, 0), (17, 1), (21, 1), (24, 1), (26, 1), (27, 0), (31, 1)]
+    {
         assert_eq!(one.ecx >> bit & 1, wanted, "leaf 1 ECX bit {bit}");
     }
     assert_eq!(one.edx >> 28 & 1, 1, "HTT");
@@ -81,8 +82,23 @@ fn features_of_guests() {
     assert_eq!(ext.edx & 0x0183_f3ff, one.edx & 0x0183_f3ff, "AMD repeats them");
     assert_eq!(ask(0, 0).eax, 0xd);
     assert_eq!(ask(0x8000_0000, 0).eax, 0x8000_0021);
-    for leaf in [3, 5, 6, 9, 0xa, 0xe, 0x10, 0x20, 0x8000_000a, 0x8000_001b, 0x8000_001f,
-                 0x8000_0022, 0x4000_0006, 0x4000_0100, 0x5000_0000] {
+    for leaf in [
+        3,
+        5,
+        6,
+        9,
+        0xa,
+        0xe,
+        0x10,
+        0x20,
+        0x8000_000a,
+        0x8000_001b,
+        0x8000_001f,
+        0x8000_0022,
+        0x4000_0006,
+        0x4000_0100,
+        0x5000_0000,
+    ] {
         assert_eq!(ask(leaf, 0), Leaf::ZERO, "{leaf:#x}");
     }
     assert_eq!(ask(0x8000_0008, 0).eax, 0x3028, "widths of 48 and 40");
@@ -126,7 +142,8 @@ fn state_bits() {
     assert_eq!(guest.query(0xd, 6, &on), Leaf::ZERO);
     let intel = CpuPolicy::of_machine(everything(b"GenuineIntel")).guest_max(&LIMITS);
     let guest = super::tests::guest(intel, 4);
-    let syscall = |bits64| guest.query(0x8000_0001, 0, &VcpuState { bits64, ..STATE }).edx >> 11 & 1;
+    let syscall =
+        |bits64| guest.query(0x8000_0001, 0, &VcpuState { bits64, ..STATE }).edx >> 11 & 1;
     assert_eq!((syscall(true), syscall(false)), (1, 0));
     assert!(guest.msr_policy(0).intel);
 }
@@ -154,7 +171,11 @@ fn leaves_round_trip() {
     let policy = amd();
     let leaves: Vec<CpuidLeaf> = policy.leaves().collect();
     assert!(leaves.len() <= CpuPolicy::max_leaves());
-    assert!(leaves.iter().all(|leaf| leaf.leaf <= 0xd || (0x8000_0000..=0x8000_0021).contains(&leaf.leaf)));
+    assert!(
+        leaves
+            .iter()
+            .all(|leaf| leaf.leaf <= 0xd || (0x8000_0000..=0x8000_0021).contains(&leaf.leaf))
+    );
     assert_eq!(leaves[0].subleaf, CPUID_NO_SUBLEAF);
     let mut copy = CpuPolicy::of_machine(|_, _| Leaf::ZERO);
     assert_eq!(copy.overlay(leaves), Ok(()));
@@ -182,7 +203,14 @@ fn a_toolstack_can_take_away() {
     let max = amd();
     let mut policy = max.guest_default();
     let one = max.leaf(1, 0);
-    let without_xsave = CpuidLeaf { leaf: 1, subleaf: !0, a: one.eax, b: one.ebx, c: one.ecx & !(1 << 26), d: one.edx };
+    let without_xsave = CpuidLeaf {
+        leaf: 1,
+        subleaf: !0,
+        a: one.eax,
+        b: one.ebx,
+        c: one.ecx & !(1 << 26),
+        d: one.edx,
+    };
     assert_eq!(policy.overlay([without_xsave]), Ok(()));
     assert_eq!(policy.sanitise(&max), Ok(()));
     assert_eq!(policy.leaf(1, 0).ecx & (1 << 28 | 1 << 12), 0, "AVX and FMA go too");

@@ -6,9 +6,9 @@
 use hv_core::types::VcpuId;
 use x86defs::cpuid::{Ext1Ecx, Leaf1Edx};
 
+use super::Leaf;
 use super::features::word;
 use super::policy::CpuPolicy;
-use super::Leaf;
 use crate::interrupt::apic_id;
 
 /// Level types of leaf 0xB.

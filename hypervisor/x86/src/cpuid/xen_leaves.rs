@@ -55,9 +55,7 @@ impl XenInfo {
                 let (major, minor) = self.version;
                 Leaf { eax: u32::from(major) << 16 | u32::from(minor), ..Leaf::ZERO }
             }
-            (abi::LEAF_HYPERCALL, _) => {
-                Leaf { eax: 1, ebx: abi::HYPERCALL_PAGE_MSR, ..Leaf::ZERO }
-            }
+            (abi::LEAF_HYPERCALL, _) => Leaf { eax: 1, ebx: abi::HYPERCALL_PAGE_MSR, ..Leaf::ZERO },
             (abi::LEAF_TIME, _) => self.tsc.query(subleaf),
             (abi::LEAF_HVM, 0) => {
                 let iommu = if self.iommu_mappings { abi::HVM_IOMMU_MAPPINGS } else { 0 };
@@ -80,7 +78,12 @@ impl TscInfo {
             0 => {
                 let reliable = if self.reliable { abi::CPUID_HOST_TSC_RELIABLE } else { 0 };
                 let rdtscp = if self.rdtscp { abi::CPUID_RDTSCP_INSTR_AVAIL } else { 0 };
-                Leaf { eax: reliable | rdtscp, ebx: self.mode, ecx: self.khz, edx: self.incarnation }
+                Leaf {
+                    eax: reliable | rdtscp,
+                    ebx: self.mode,
+                    ecx: self.khz,
+                    edx: self.incarnation,
+                }
             }
             1 => Leaf {
                 eax: self.offset as u32,
