@@ -1,6 +1,7 @@
 //! The command line.
 
-use crate::commands::{lock, packages};
+use crate::assemble::{Medium, Request};
+use crate::commands::{build, lock, packages};
 use crate::error::Error;
 use crate::progress;
 use crate::project::{Options, Project};
@@ -33,8 +34,32 @@ struct Global {
     verbose: bool,
 }
 
+/// Binaries to use instead of the project's own
+#[derive(Debug, Args)]
+struct Binaries {
+    /// Hypervisor to use instead of building the project's
+    #[arg(long, value_name = "FILE")]
+    hypervisor: Option<PathBuf>,
+    /// PID 1 of the control domain to use instead of building the project's
+    #[arg(long, value_name = "FILE")]
+    dom0_init: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Build media: a disk image, a hybrid ISO, a network boot tree, and manifest.json
+    Build {
+        /// Recipe by name or path
+        recipe: String,
+        /// Folder to write to
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Which media
+        #[arg(long, value_enum, value_delimiter = ',', default_values = ["usb", "iso", "pxe"])]
+        media: Vec<Medium>,
+        #[command(flatten)]
+        binaries: Binaries,
+    },
     /// Pin the packages of recipes: resolve them over the signed index, write the lock files
     Lock {
         /// Recipes by name or path [default: all]
@@ -66,6 +91,12 @@ pub fn run(cli: Cli) -> Result<(), Error> {
     progress::set_verbose(verbose);
     let project = Project::find(Options { mirror, offline, cache })?;
     match cli.command {
+        Command::Build { recipe, out, mut media, binaries } => {
+            media.sort();
+            media.dedup();
+            let Binaries { hypervisor, dom0_init } = binaries;
+            build::build(&project, &Request { recipe, media, hypervisor, dom0_init }, out)
+        }
         Command::Lock { recipes, update } => {
             let update = match update {
                 None => lock::Update::None,

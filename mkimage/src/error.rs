@@ -53,6 +53,9 @@ pub enum Error {
         /// What cargo said.
         reason: String,
     },
+    /// A medium that can't be made.
+    #[error("{0}")]
+    Image(String),
     /// See [`crate::stage::modules::Error`].
     #[error(transparent)]
     Modules(#[from] crate::stage::modules::Error),

@@ -3,6 +3,7 @@
 
 pub mod apt;
 pub mod artifacts;
+pub mod assemble;
 pub mod cli;
 pub mod commands;
 pub mod deb;
@@ -12,6 +13,7 @@ pub mod fs;
 pub mod glob;
 pub mod hash;
 pub mod lock;
+pub mod manifest;
 pub mod net;
 pub mod progress;
 pub mod project;

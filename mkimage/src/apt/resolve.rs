@@ -6,7 +6,7 @@
 
 use super::index::{self, Archive, Index, PackageId};
 use super::relation::{Operator, Relation};
-use crate::glob::Globs;
+use crate::glob::{self, Globs};
 use resolvo::utils::{Pool, VersionSet};
 use resolvo::{
     Candidates, Condition, ConditionId, Dependencies, DependencyProvider, Interner,
@@ -45,12 +45,27 @@ fn hint(similar: Option<&str>) -> String {
 /// What to resolve.
 #[derive(Debug, Default)]
 pub struct Request {
-    /// The packages, each with the dependencies to follow: `None` for all of them.
+    /// The packages, each with the dependencies to follow: `None` for all of them. A name with
+    /// `*` lists nothing; it says what is followed from packages that fit it.
     pub packages: BTreeMap<String, Option<Globs>>,
     /// Names that count as installed already: a dependency on them is satisfied.
     pub exclude: Globs,
     /// Versions to keep where they still exist, by name.
     pub keep: HashMap<String, String>,
+}
+
+impl Request {
+    /// The names that are listed, without the patterns.
+    fn roots(&self) -> impl Iterator<Item = &String> {
+        self.packages.keys().filter(|name| !name.contains('*'))
+    }
+
+    /// What is followed from a package; `None` for everything.
+    fn follow(&self, name: &str) -> Option<&Globs> {
+        let fits = || self.packages.iter().find(|(pattern, _)| glob::matches(pattern, name));
+        let found = self.packages.get_key_value(name).or_else(fits);
+        found.and_then(|(_, follow)| follow.as_ref())
+    }
 }
 
 /// Solves a request; the answer is sorted by name.
@@ -64,7 +79,7 @@ pub fn resolve(
 ) -> Result<Vec<PackageId>, Error> {
     let provider = Provider::new(index, request);
     let mut roots = Vec::new();
-    for name in request.packages.keys() {
+    for name in request.roots() {
         let relation = Relation { name, constraint: None };
         let choice = provider.choice(&[relation]).ok_or_else(|| Error::Unknown {
             name: name.clone(),
@@ -184,7 +199,7 @@ impl<'i, 'a> Provider<'i, 'a> {
     fn dependencies(&self, id: PackageId) -> Result<Dependencies, index::Error> {
         let mut known = KnownDependencies::default();
         let Some(package) = self.index.get(id) else { return Ok(Dependencies::Known(known)) };
-        let follow = self.request.packages.get(package.name).and_then(Option::as_ref);
+        let follow = self.request.follow(package.name);
         for mut group in package.dependencies()? {
             if group.iter().any(|relation| self.request.exclude.matches(relation.name)) {
                 continue;
@@ -411,7 +426,7 @@ mod tests {
     fn only_some_dependencies_are_followed() {
         let mut wanted = Request::default();
         wanted.packages.insert("meta".to_owned(), Some(Globs::new(&["kernel-*"])));
-        wanted.packages.insert("kernel-7".to_owned(), Some(Globs::default()));
+        wanted.packages.insert("kernel-*".to_owned(), Some(Globs::default()));
         assert_eq!(solve(&archive(), &wanted).unwrap(), ["kernel-7 7", "meta 1"]);
     }
 

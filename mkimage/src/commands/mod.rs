@@ -1,4 +1,5 @@
 //! What each subcommand does.
 
+pub mod build;
 pub mod lock;
 pub mod packages;

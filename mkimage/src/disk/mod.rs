@@ -3,4 +3,8 @@
 pub mod content;
 pub mod fat;
 pub mod gpt;
+pub mod grub;
+pub mod iso;
+pub mod pxe;
 pub mod region;
+pub mod usb;

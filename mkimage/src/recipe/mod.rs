@@ -83,7 +83,8 @@ fn amd64() -> String {
     "amd64".to_owned()
 }
 
-/// How one listed package is meant.
+/// How one listed package is meant. A name with `*` lists nothing: it says how packages that fit
+/// it are followed when another one brings them in.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PackageSpec {

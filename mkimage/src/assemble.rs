@@ -1,0 +1,361 @@
+//! Assembles an appliance: from a recipe to finished media in an output folder.
+//!
+//! The order: name the content by a digest of all inputs; stop there if the output is that content
+//! already; else stage the files, write the media under temporary names, and move them into place.
+
+use crate::artifacts;
+use crate::disk::content::{self, Content, Files, Source};
+use crate::disk::{grub, iso, pxe, usb};
+use crate::error::Error;
+use crate::fs::{self, Context};
+use crate::hash::{Hasher, Sha256};
+use crate::lock::Lock;
+use crate::manifest::{self, Manifest};
+use crate::progress::{self, Step};
+use crate::project::Project;
+use crate::recipe::{Appliance, Kind, Recipe};
+use crate::scratch::Scratch;
+use crate::stage::initramfs::Initramfs;
+use crate::stage::kernel::{self, Kernel};
+use crate::tools::Tools;
+use std::path::{Path, PathBuf};
+
+/// A form in which an appliance is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Medium {
+    /// A raw image for USB sticks and disks.
+    Usb,
+    /// A hybrid ISO.
+    Iso,
+    /// A network boot tree.
+    Pxe,
+}
+
+impl Medium {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Usb, Self::Iso, Self::Pxe];
+
+    /// Name in the output folder.
+    fn file(self, product: &str, recipe: &str) -> String {
+        match self {
+            Self::Usb => format!("{product}-{recipe}.img"),
+            Self::Iso => format!("{product}-{recipe}.iso"),
+            Self::Pxe => "pxe".to_owned(),
+        }
+    }
+}
+
+/// What to assemble.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The recipe, by name or path.
+    pub recipe: String,
+    /// The media.
+    pub media: Vec<Medium>,
+    /// A hypervisor to use instead of the project's.
+    pub hypervisor: Option<PathBuf>,
+    /// A PID 1 to use instead of the project's.
+    pub dom0_init: Option<PathBuf>,
+}
+
+impl Request {
+    /// Some media of a recipe, with the project's own binaries.
+    pub fn new(recipe: &str, media: &[Medium]) -> Self {
+        Self { recipe: recipe.to_owned(), media: media.to_vec(), hypervisor: None, dom0_init: None }
+    }
+}
+
+/// Finished media.
+#[derive(Debug)]
+pub struct Built {
+    /// The output folder.
+    pub folder: PathBuf,
+    /// The media with their paths, in the order of the request.
+    pub media: Vec<(Medium, PathBuf)>,
+    /// Names the content.
+    pub id: Sha256,
+    /// Whether anything had to be written.
+    pub fresh: bool,
+}
+
+impl Built {
+    /// Where a medium is.
+    ///
+    /// # Errors
+    /// [`Error::Image`] when it was not asked for.
+    pub fn medium(&self, medium: Medium) -> Result<&Path, Error> {
+        let found = self.media.iter().find(|(kind, _)| *kind == medium);
+        let missing = || Error::Image(format!("{medium:?} was not asked for"));
+        found.map(|(_, path)| path.as_path()).ok_or_else(missing)
+    }
+}
+
+/// Where finished media go.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// A folder of the user's.
+    Folder(PathBuf),
+    /// The cache, in a folder named after the content; other contents stay for a while.
+    Cache,
+}
+
+/// What one assembly works with.
+struct Plan<'a> {
+    recipe: &'a Recipe,
+    appliance: &'a Appliance,
+    lock: Lock,
+    hypervisor: PathBuf,
+    dom0_init: PathBuf,
+    epoch: u64,
+}
+
+/// Assembles an appliance.
+///
+/// # Errors
+/// When an input is missing or wrong, a tool fails, or the output can't be written. The output
+/// folder then holds what it held before.
+pub fn appliance(project: &Project, request: &Request, output: &Output) -> Result<Built, Error> {
+    let recipe = project.recipe(&request.recipe)?;
+    let (Kind::Appliance, Some(appliance)) = (recipe.kind, &recipe.appliance) else {
+        let reason = "this recipe makes no media: use it with `mkimage tools`, `lock` and `fetch`";
+        return Err(recipe.wrong("kind", reason).into());
+    };
+    let lock = project.lock(&recipe)?;
+    let plan = Plan {
+        recipe: &recipe,
+        appliance,
+        lock,
+        hypervisor: match &request.hypervisor {
+            Some(path) => artifacts::given(path)?,
+            None => artifacts::hypervisor(project)?,
+        },
+        dom0_init: match &request.dom0_init {
+            Some(path) => artifacts::given(path)?,
+            None => artifacts::dom0_init(project)?,
+        },
+        epoch: epoch(appliance)?,
+    };
+    let id = plan.id(project)?;
+    let folder = match output {
+        Output::Folder(folder) => folder.clone(),
+        Output::Cache => project.cache().root().join("images").join(id.short()),
+    };
+    let names: Vec<String> =
+        request.media.iter().map(|m| m.file(&appliance.product, &recipe.name)).collect();
+    let media = request
+        .media
+        .iter()
+        .zip(&names)
+        .map(|(medium, name)| (*medium, folder.join(name)))
+        .collect();
+    let mut built = Built { folder, media, id, fresh: false };
+    let stamp = Stamp::new(project, &built.folder);
+    if stamp.is_current(id, &built.folder, &names) {
+        return Ok(built);
+    }
+    let _lock = project.cache().lock()?;
+    // Another process may have built it while this one waited.
+    if !stamp.is_current(id, &built.folder, &names) {
+        plan.write(project, &built, &names)?;
+        stamp.write(id, &built.folder, &names)?;
+        built.fresh = true;
+    }
+    Ok(built)
+}
+
+/// Time stamps of the content: SOURCE_DATE_EPOCH, else the recipe's.
+fn epoch(appliance: &Appliance) -> Result<u64, Error> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text.trim().parse().map_err(|_| {
+            Error::Image(format!("SOURCE_DATE_EPOCH=`{text}` is no number of seconds; unset it"))
+        }),
+        Err(_) => Ok(appliance.epoch),
+    }
+}
+
+impl Plan<'_> {
+    /// A digest of everything that the output depends on.
+    fn id(&self, project: &Project) -> Result<Sha256, Error> {
+        let mut hasher = Hasher::default();
+        hasher.part(env!("MKIMAGE_SOURCES")).part(self.recipe.text());
+        hasher.part(self.lock.digest().bytes()).part(self.epoch.to_le_bytes());
+        let tools = project.recipe("tools")?;
+        hasher.part(project.lock(&tools)?.digest().bytes());
+        for path in [&self.hypervisor, &self.dom0_init] {
+            let (_, digest) = Sha256::of_file(path).at("read", path)?;
+            hasher.part(digest.bytes());
+        }
+        let mut overlay = Initramfs::default();
+        self.lay_over(&mut overlay)?;
+        hasher.part(overlay.archive(0)?);
+        Ok(hasher.finish())
+    }
+
+    fn lay_over(&self, initramfs: &mut Initramfs) -> Result<(), Error> {
+        if let Some(overlay) = &self.appliance.overlay {
+            let folder = self.recipe.resolve(overlay);
+            if !folder.is_dir() {
+                let reason =
+                    format!("the overlay folder `{overlay}` doesn't exist beside the recipe");
+                return Err(self.recipe.wrong("overlay", &reason).into());
+            }
+            initramfs.overlay(&folder)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, project: &Project, built: &Built, names: &[String]) -> Result<(), Error> {
+        fs::create_dir(&built.folder)?;
+        let tools = project.tools()?;
+        let pattern = &self.appliance.kernel.package;
+        let archive = || project.archive();
+        let kernel = kernel::prepare(archive, &project.cache(), self.recipe, &self.lock, pattern)?;
+        let work = Scratch::folder(&built.folder.join("work"))?;
+        let content = self.content(built.id, &kernel, work.path())?;
+        let mut finished = Vec::new();
+        for ((medium, target), name) in built.media.iter().zip(names) {
+            let _step = Step::spinner(&format!("writing {name}"));
+            let scratch = Scratch::new(target)?;
+            self.write_medium(*medium, scratch.path(), &content, &tools, work.path())?;
+            finished.push(scratch);
+        }
+        finished.into_iter().try_for_each(Scratch::finish)?;
+        self.write_manifest(&built.folder, names, &content)
+    }
+
+    fn write_medium(
+        &self,
+        medium: Medium,
+        path: &Path,
+        content: &Content,
+        tools: &Tools,
+        work: &Path,
+    ) -> Result<(), Error> {
+        match medium {
+            Medium::Usb => usb::write(path, content, &self.appliance.layout, tools, work),
+            Medium::Iso => iso::write(path, content, tools, work),
+            Medium::Pxe => {
+                fs::create_dir(path)?;
+                pxe::write(path, content, tools, work)
+            }
+        }
+    }
+
+    /// Stages the files that all media carry.
+    fn content(&self, id: Sha256, kernel: &Kernel, work: &Path) -> Result<Content, Error> {
+        let initramfs = work.join(content::INITRAMFS);
+        self.initramfs(kernel, &initramfs)?;
+        let menu = grub::menu(self.appliance).into_bytes();
+        let files: Files = vec![
+            (content::HYPERVISOR.to_owned(), Source::Path(self.hypervisor.clone())),
+            (content::KERNEL.to_owned(), Source::Path(kernel.image.clone())),
+            (content::INITRAMFS.to_owned(), Source::Path(initramfs)),
+            (content::ENTRIES.to_owned(), Source::Bytes(menu)),
+        ];
+        Ok(Content {
+            product: self.appliance.product.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch: self.epoch,
+            id,
+            files,
+            timeout: self.appliance.timeout,
+        })
+    }
+
+    fn initramfs(&self, kernel: &Kernel, target: &Path) -> Result<(), Error> {
+        let _step = Step::spinner("packing the initramfs");
+        let mut initramfs = Initramfs::default();
+        for folder in ["dev", "proc", "run", "sys", "tmp", "var"] {
+            initramfs.folder(folder);
+        }
+        initramfs.device("dev/console", 5, 1);
+        for name in ["bin", "lib", "lib64", "sbin"] {
+            initramfs.folder(&format!("usr/{name}"));
+            initramfs.link(name, &format!("usr/{name}"));
+        }
+        let modules = &kernel.modules;
+        let wanted = &self.appliance.kernel.modules;
+        let wrong =
+            |error: &crate::stage::modules::Error| self.recipe.wrong("modules", &error.to_string());
+        let selection = modules.select(wanted).map_err(|error| wrong(&error))?;
+        let base = format!("usr/lib/modules/{}", modules.version());
+        for path in selection.paths() {
+            initramfs.file(&format!("{base}/{path}"), &modules.file(path), false);
+        }
+        for (name, text) in selection.indices() {
+            initramfs.bytes(&format!("{base}/{name}"), text);
+        }
+        for name in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
+            initramfs.file(&format!("{base}/{name}"), &modules.file(name), false);
+        }
+        initramfs.bytes("etc/os-release", os_release(self.appliance));
+        initramfs.file("init", &self.dom0_init, true);
+        self.lay_over(&mut initramfs)?;
+        let size = initramfs.write(target, self.epoch)?;
+        progress::detail(&format!("initramfs: {} unpacked", progress::human(size)));
+        Ok(())
+    }
+
+    fn write_manifest(
+        &self,
+        folder: &Path,
+        names: &[String],
+        content: &Content,
+    ) -> Result<(), Error> {
+        let manifest = Manifest {
+            product: content.product.clone(),
+            version: content.version.clone(),
+            arch: self.recipe.base.arch.clone(),
+            epoch: content.epoch,
+            files: manifest::entries(folder, names)?,
+        };
+        let scratch = Scratch::new(&folder.join("manifest.json"))?;
+        fs::write(scratch.path(), manifest.to_text())?;
+        Ok(scratch.finish()?)
+    }
+}
+
+fn os_release(appliance: &Appliance) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        "NAME=\"Xenolith\"\nID={id}\nVERSION_ID={version}\nPRETTY_NAME=\"Xenolith {version}\"\n\
+         VARIANT_ID=dom0\n",
+        id = appliance.product,
+    )
+}
+
+/// Remembers what an output folder holds, so that an unchanged build is not repeated.
+struct Stamp {
+    path: PathBuf,
+}
+
+impl Stamp {
+    fn new(project: &Project, folder: &Path) -> Self {
+        let full = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let name = Sha256::of(full.to_string_lossy().as_bytes()).short();
+        Self { path: project.cache().root().join("stamps").join(name) }
+    }
+
+    /// One line for the content, one for each medium: size and time of its files.
+    fn text(id: Sha256, folder: &Path, names: &[String]) -> String {
+        let mut lines = vec![format!("content {id}")];
+        let manifest = "manifest.json".to_owned();
+        for name in names.iter().chain([&manifest]) {
+            let meta = folder.join(name).metadata();
+            let time = meta.as_ref().ok().and_then(|meta| meta.modified().ok());
+            lines.push(format!("{name} {} {time:?}", meta.map_or(0, |meta| meta.len())));
+        }
+        lines.join("\n")
+    }
+
+    fn is_current(&self, id: Sha256, folder: &Path, names: &[String]) -> bool {
+        let exist = names.iter().all(|name| folder.join(name).exists());
+        exist && fs::read_text(&self.path).is_ok_and(|old| old == Self::text(id, folder, names))
+    }
+
+    fn write(&self, id: Sha256, folder: &Path, names: &[String]) -> fs::Result<()> {
+        let scratch = Scratch::new(&self.path)?;
+        fs::write(scratch.path(), Self::text(id, folder, names))?;
+        scratch.finish()
+    }
+}
