@@ -3,13 +3,16 @@
 //! With nested paging the guest's memory types come from its PAT and the second stage; dom0,
 //! which is identity-mapped, finds the machine's ranges here.
 
-use x86defs::msr::{MTRR_PHYS_MASK_VALID, Msr, MtrrCap, MtrrDefType};
+use x86defs::msr::{MTRR_PHYS_MASK_VALID, Msr, MtrrCap, MtrrDefType, is_valid_pat};
+
+use xen_abi::hvm::save;
 
 use crate::fault::GpFault;
 
 /// Variable ranges that a guest has.
 pub const VARIABLE: usize = 8;
 const FIXED: usize = 11;
+const CAP: u64 = MtrrCap::FIXED.bits() | MtrrCap::WC.bits() | VARIABLE as u64;
 
 /// A vCPU's MTRRs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,12 +80,40 @@ impl Mtrrs {
         Some(mtrrs)
     }
 
+    /// The ranges, with the PAT, as Xen's MTRR save record.
+    pub const fn save(&self, pat: u64) -> save::Mtrr {
+        save::Mtrr {
+            msr_pat_cr: pat,
+            msr_mtrr_var: self.variable,
+            msr_mtrr_fixed: self.fixed,
+            msr_mtrr_cap: CAP,
+            msr_mtrr_def_type: self.default_type,
+        }
+    }
+
+    /// The ranges and the PAT of a save record.
+    ///
+    /// # Errors
+    /// A value that a guest could not have written.
+    pub fn restore(record: &save::Mtrr, physical_bits: u8) -> Result<(Self, u64), GpFault> {
+        let mut mtrrs = Self::default();
+        let fixed = [0x250, 0x258, 0x259].into_iter().chain(0x268..=0x26f);
+        let fixed = fixed.zip(record.msr_mtrr_fixed);
+        let variable = (Msr::MTRR_PHYS_BASE0.0..).zip(record.msr_mtrr_var);
+        let default_type = (Msr::MTRR_DEF_TYPE.0, record.msr_mtrr_def_type);
+        for (msr, value) in fixed.chain(variable).chain([default_type]) {
+            mtrrs.write(Msr(msr), value, physical_bits).unwrap_or(Err(GpFault))?;
+        }
+        if !is_valid_pat(record.msr_pat_cr) {
+            return Err(GpFault);
+        }
+        Ok((mtrrs, record.msr_pat_cr))
+    }
+
     /// Reads one of the registers; `None` if `msr` is not one.
     pub fn read(&self, msr: Msr) -> Option<u64> {
         match (msr, slot(msr)) {
-            (Msr::MTRR_CAP, _) => {
-                Some(MtrrCap::FIXED.bits() | MtrrCap::WC.bits() | VARIABLE as u64)
-            }
+            (Msr::MTRR_CAP, _) => Some(CAP),
             (Msr::MTRR_DEF_TYPE, _) => Some(self.default_type),
             (_, Some(Slot::Fixed(place))) => self.fixed.get(place).copied(),
             (_, Some(Slot::Base(place) | Slot::Mask(place))) => self.variable.get(place).copied(),
@@ -158,6 +189,20 @@ mod tests {
             assert_eq!(mtrrs.write(Msr(msr), value, 40), Some(Err(GpFault)), "{msr:#x}");
         }
         assert_eq!(mtrrs.write(Msr(0x210), 0, 40), None);
+    }
+
+    #[test]
+    fn save_records() {
+        let mut mtrrs = Mtrrs::default();
+        assert_eq!(mtrrs.write(Msr(0x203), 0xff_c000_0800, 40), Some(Ok(())));
+        assert_eq!(mtrrs.write(Msr(0x269), 0x0404_0404_0404_0404, 40), Some(Ok(())));
+        let record = mtrrs.save(0x0007_0406_0007_0406);
+        assert_eq!(record.msr_mtrr_def_type, 0x806);
+        assert_eq!(Mtrrs::restore(&record, 40), Ok((mtrrs, 0x0007_0406_0007_0406)));
+        let bad = save::Mtrr { msr_pat_cr: 2, ..record };
+        assert_eq!(Mtrrs::restore(&bad, 40), Err(GpFault));
+        let bad = save::Mtrr { msr_mtrr_def_type: 0x803, ..record };
+        assert_eq!(Mtrrs::restore(&bad, 40), Err(GpFault));
     }
 
     #[test]

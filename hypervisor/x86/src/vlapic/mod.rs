@@ -10,6 +10,7 @@
 mod access;
 mod ipi;
 mod regs;
+mod save;
 mod shared;
 #[cfg(test)]
 mod tests;

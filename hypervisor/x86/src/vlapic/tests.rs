@@ -326,6 +326,43 @@ fn partial_and_stray_accesses() {
     assert_eq!(lapic.mmio_read(0x280, 4, || NOW), 0x80);
 }
 
+#[test]
+fn save_and_restore() {
+    for mut lapic in [x2apic(), xapic()] {
+        if lapic.is_x2apic() {
+            lapic.msr_write(0x832, 0x20045, || NOW).unwrap();
+            lapic.msr_write(0x838, 50_000, || NOW).unwrap();
+            lapic.msr_write(0x830, 0xffff_ffff_0000_00fd, || NOW).unwrap();
+        } else {
+            lapic.mmio_write(0xd0, 4, 0x4000_0000, || NOW);
+            lapic.mmio_write(0x370, 4, 0xfe, || NOW);
+            lapic.mmio_write(0x310, 4, 0x0300_0000, || NOW);
+        }
+        lapic.set_cr8(3);
+        lapic.set_irr(0x51, true);
+        lapic.set_irr(0xe1, false);
+        lapic.ack(0xe1);
+        let later = Nanos(NOW.0 + 400_000);
+        let (hidden, regs) = lapic.save(later);
+        let mut copy = Vlapic::new(6, !lapic.is_x2apic(), false);
+        assert_eq!(copy.restore(&hidden), Ok(()));
+        copy.restore_regs(&regs, later);
+        assert_eq!(copy.save(later), (hidden, regs));
+        assert_eq!(copy.identity(), lapic.identity());
+        assert_eq!(copy.deadline(), lapic.deadline());
+        assert_eq!(copy.ppr(), 0xe0);
+    }
+    let (mut hidden, mut regs) = x2apic().save(NOW);
+    hidden.apic_base_msr = 0xfee0_0400;
+    assert_eq!(x2apic().restore(&hidden), Err(GpFault));
+    regs.data.fill(0xff);
+    let mut lapic = x2apic();
+    lapic.restore_regs(&regs, NOW);
+    assert_eq!(lapic.highest_pending(), Some(255));
+    (0..=255).for_each(|vector| lapic.irr.remove(vector.max(16)));
+    assert!(!lapic.has_pending(), "no vector below 16");
+}
+
 proptest! {
     /// Any sequence of accesses and interrupts keeps to the rules of priority, and a vector
     /// that was delivered was asked for.

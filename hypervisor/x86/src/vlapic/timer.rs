@@ -58,6 +58,11 @@ pub struct Timer {
 }
 
 impl Timer {
+    /// A timer that does not count.
+    pub(super) const fn stopped(divide: u32, tsc_deadline: u64) -> Self {
+        Self { initial: 0, divide, started: Nanos(0), running: false, tsc_deadline }
+    }
+
     /// The initial count.
     pub const fn initial(&self) -> u32 {
         self.initial
