@@ -24,6 +24,7 @@ pub mod p2m;
 pub mod params;
 pub mod perf;
 pub mod platform;
+mod relinquish;
 pub mod sched;
 #[cfg(test)]
 mod testing;

@@ -4,6 +4,7 @@
 use alloc::sync::Arc;
 
 use xen_abi::hvm::hvm_vcpu::VcpuHvmContext;
+use xen_abi::memory::E820Entry;
 use xen_abi::physdev::{PciDevice, PciDeviceAdd, PciMmcfgReserved, SetupGsi};
 
 use crate::errno::Errno;
@@ -56,7 +57,13 @@ pub trait DeviceHost {
     fn setup_gsi(&self, gsi: &SetupGsi) -> Result<(), Errno>;
 }
 
-/// All of what hypercalls ask of the machine.
-pub trait Machine: Platform + VcpuControl + DeviceHost {}
+/// The machine's memory, beyond its frames.
+pub trait MemoryHost {
+    /// The memory map that the firmware gave.
+    fn machine_memory_map(&self) -> &[E820Entry];
+}
 
-impl<P: Platform + VcpuControl + DeviceHost> Machine for P {}
+/// All of what hypercalls ask of the machine.
+pub trait Machine: Platform + VcpuControl + DeviceHost + MemoryHost {}
+
+impl<P: Platform + VcpuControl + DeviceHost + MemoryHost> Machine for P {}

@@ -7,7 +7,9 @@
 
 pub mod console;
 pub mod event_channel;
+pub mod grant_table;
 pub mod hvm;
+pub mod memory;
 pub mod physdev;
 pub mod sched;
 pub mod vcpu;
@@ -154,6 +156,8 @@ pub fn dispatch<P: Machine>(number: u32, call: &Call<'_, P>) -> Outcome {
         Hypercall::SCHED_OP_COMPAT => sched::sched_op_compat(call),
         Hypercall::VCPU_OP => vcpu::vcpu_op(call),
         Hypercall::SET_TIMER_OP => vcpu::set_timer_op(call),
+        Hypercall::MEMORY_OP => memory::memory_op(call),
+        Hypercall::GRANT_TABLE_OP => grant_table::grant_table_op(call),
         Hypercall::HVM_OP => hvm::hvm_op(call),
         Hypercall::VM_ASSIST => vm_assist::vm_assist(call),
         Hypercall::XEN_VERSION => version::xen_version(call),
