@@ -20,6 +20,8 @@ pub use passthrough::{Access, SVM_MAP_BYTES, passed, svm_map};
 const HWCR_TSC_FREQUENCY: u64 = 1 << 24;
 /// DE_CFG: LFENCE serializes.
 const DE_CFG_LFENCE: u64 = 1 << 1;
+/// PRED_CMD: the indirect branch barrier.
+const PRED_CMD_IBPB: u64 = 1 << 0;
 /// MISC_ENABLE: fast strings; no branch trace, no event sampling.
 const MISC_ENABLE: u64 = 1 | 1 << 11 | 1 << 12;
 /// The registers of a local APIC in x2APIC mode.
@@ -98,6 +100,9 @@ pub enum Write {
     LocalApic,
     /// Put the value, which is valid, into the control block.
     ControlBlock,
+    /// Write the value, which is valid, to the machine's register of the same number: a command
+    /// that leaves no state behind.
+    Hardware,
     /// Set the guest's EFER to this.
     Efer(Efer),
     /// Add this (modulo 2^64) to the guest's TSC.
@@ -193,6 +198,8 @@ impl MsrState {
             }
             Msr::PAT if is_valid_pat(value) => Ok(Write::ControlBlock),
             Msr::SPEC_CTRL if policy.spec_ctrl => Ok(Write::ControlBlock),
+            // Where the permission map lets it through, this is not reached.
+            Msr::PRED_CMD if policy.ibpb && value == PRED_CMD_IBPB => Ok(Write::Hardware),
             _ if is_switched(msr) => Ok(Write::ControlBlock),
             Msr::XSS if policy.xss && value == 0 => Ok(Write::Done),
             // The page's index among the hypercall pages, of which there is one, is in the

@@ -127,6 +127,15 @@ fn tsc() {
 }
 
 #[test]
+fn barriers() {
+    let policy = MsrPolicy { ibpb: true, ..MsrPolicy::default() };
+    let set = |value| MsrState::default().write(0x49, value, &policy, OFF, || 0);
+    assert_eq!(set(1), Ok(Write::Hardware));
+    assert_eq!(set(2), Err(GpFault));
+    assert_eq!(MsrState::default().read(0x49, &policy), Err(GpFault));
+}
+
+#[test]
 fn hypercall_page_and_pat() {
     assert_eq!(write(0x4000_0000, 0x1234_5000), Ok(Write::HypercallPage(Gfn(0x12345))));
     assert_eq!(write(0x4000_0000, 0x1234_5001), Err(GpFault));
