@@ -73,8 +73,11 @@ pub(super) fn compacted_bytes(components: &[Leaf], states: u64) -> u32 {
 }
 
 fn in_use(components: &[Leaf], states: u64) -> impl Iterator<Item = &Leaf> {
-    (2u32..63)
-        .zip(components)
-        .filter(move |(number, _)| states >> (number & 63) & 1 != 0)
-        .map(|(_, component)| component)
+    // Bits 0 and 1 are the legacy area.
+    let mut left = states >> 2;
+    core::iter::from_fn(move || {
+        let next = left.trailing_zeros() as usize;
+        left &= left.wrapping_sub(1);
+        components.get(next)
+    })
 }
