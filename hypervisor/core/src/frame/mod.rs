@@ -142,8 +142,8 @@ impl FrameTable {
             scrub_cursor: AtomicUsize::new(0),
         };
         for range in ram.iter().filter(|range| range.frames > 0) {
-            for mfn in range.start.0..range.end() {
-                table.word(mfn).expect("laid out").store(FrameWord::FREE_DIRTY.0, Relaxed);
+            for word in table.words(*range) {
+                word.store(FrameWord::FREE_DIRTY.0, Relaxed);
             }
             table.insert(range.start.0, range.end(), range.frames);
         }
@@ -322,6 +322,15 @@ impl FrameTable {
         })
     }
 
+    /// The words of a range, which lies within a span.
+    fn words(&self, range: FrameRange) -> &[AtomicU64] {
+        let mut spans = self.layout.spans().iter();
+        let span = spans.find(|span| span.contains(range.start.0, range.frames));
+        let span = span.expect("frames that are in use, or were free, are in a span");
+        let first = span.first_word + (range.start.0 - span.base) as usize;
+        &self.storage[first..first + range.frames as usize]
+    }
+
     #[inline]
     fn reference(
         &self,
@@ -371,8 +380,7 @@ impl FrameTable {
     /// Marks frames that were just taken as used, after `clean` has seen the dirty ones.
     fn start_use(&self, range: FrameRange, used: FrameWord, clean: impl Fn(Mfn)) {
         let mut dirty = 0;
-        for mfn in range.start.0..range.end() {
-            let word = self.word(mfn).expect("a free frame");
+        for (mfn, word) in (range.start.0..).zip(self.words(range)) {
             if FrameWord(word.load(Relaxed)).is_dirty() {
                 clean(Mfn(mfn));
                 dirty += 1;
@@ -388,8 +396,7 @@ impl FrameTable {
     /// runs.
     fn release(&self, range: FrameRange, step: impl Fn(FrameWord) -> Option<FrameWord>) {
         let mut free_from = range.start.0;
-        for mfn in range.start.0..range.end() {
-            let word = self.word(mfn).expect("a referenced frame");
+        for (mfn, word) in (range.start.0..).zip(self.words(range)) {
             let old = word
                 .fetch_update(AcqRel, Acquire, |bits| step(FrameWord(bits)).map(|new| new.0))
                 .unwrap_or_else(|_| panic!("frame {mfn:#x} is released more often than taken"));

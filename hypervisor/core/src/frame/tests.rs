@@ -232,3 +232,42 @@ fn scrubbing_empties_the_list_of_dirty_frames() {
 fn releasing_a_free_frame_is_our_own_mistake() {
     frame_table(&RAM).put(Mfn(0x61));
 }
+
+#[test]
+fn many_cpus_at_once() {
+    let table = frame_table(&RAM);
+    let memory = TestMemory::default();
+    std::thread::scope(|scope| {
+        for cpu in 0..4_u16 {
+            let (table, memory) = (&table, &memory);
+            scope.spawn(move || {
+                let mut held = Vec::new();
+                for round in 0..400_u32 {
+                    let order = (round * 7 + u32::from(cpu)) % 6;
+                    let request = Request::new(order, FrameKind::DomainRam, DomId(cpu));
+                    if let Some(mfn) = table.alloc_zeroed(memory, &request) {
+                        memory.write(mfn, 0, &[cpu as u8; 64]);
+                        held.push(FrameRange { start: mfn, frames: 1 << order });
+                    }
+                    table.scrub_some(memory);
+                    if round % 3 == 2
+                        && let Some(range) = held.pop()
+                    {
+                        let other = table.get(range.start, DomId(cpu)).unwrap();
+                        assert_eq!(memory.load_u8(range.start, 5), cpu as u8);
+                        table.disown_range(range);
+                        assert_eq!(
+                            table.get(range.start, DomId(cpu)).err(),
+                            Some(FrameError::NotOwned)
+                        );
+                        drop(other);
+                    }
+                }
+                held.into_iter().for_each(|range| table.disown_range(range));
+            });
+        }
+    });
+    assert_eq!(table.free_frames(), table.total_frames());
+    while table.scrub_some(&memory) {}
+    assert_eq!(table.dirty_frames(), 0);
+}

@@ -55,6 +55,9 @@ pub(super) fn adjust<P: Platform>(
         if next > start && call.hv.platform.preemption_pending() {
             return Ok(resume(call, next));
         }
+        if populate && order > ORDER_2M && !scrubbed(call) {
+            return Ok(resume(call, next));
+        }
         let Ok(gfn) = gfns.get(call, next) else { return Ok(Outcome::Done(next)) };
         let done = if populate {
             let request = PopulateRequest { gfn, order, below };
@@ -67,6 +70,17 @@ pub(super) fn adjust<P: Platform>(
         }
     }
     Ok(Outcome::Done(extents))
+}
+
+/// Zeroes free memory, as zeroing a gigabyte at once when it is allocated would keep others from
+/// running for too long. Gives whether all is zeroed; else others should run.
+fn scrubbed<P: Platform>(call: &Call<'_, P>) -> bool {
+    while call.hv.frames.scrub_some(&call.hv.platform) {
+        if call.hv.platform.preemption_pending() {
+            return false;
+        }
+    }
+    true
 }
 
 /// `XENMEM_claim_pages`.
