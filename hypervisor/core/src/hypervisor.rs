@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicU16;
+use core::sync::atomic::{AtomicU16, Ordering};
 
 use spin::{Mutex, RwLock};
 use xen_abi::xen::NR_VIRQS;
@@ -53,6 +53,10 @@ pub struct Hypervisor<P: Platform> {
     pub(crate) virq_handlers: [AtomicU16; NR_VIRQS as usize],
     /// Nanoseconds since 1970 when system time was 0.
     pub(crate) wallclock_base_ns: Mutex<u64>,
+    /// Held during a domctl. It is only ever tried: who finds it taken tries again later.
+    pub(crate) domctl_lock: Mutex<()>,
+    /// The number that was given to a domain last.
+    last_domain_id: AtomicU16,
     domains: RwLock<BTreeMap<DomId, Arc<Domain<P>>>>,
 }
 
@@ -70,6 +74,8 @@ impl<P: Platform> Hypervisor<P> {
             timers: Timers::new(setup.max_cpus),
             virq_handlers: [const { AtomicU16::new(DomId::DOM0.0) }; NR_VIRQS as usize],
             wallclock_base_ns: Mutex::new(0),
+            domctl_lock: Mutex::new(()),
+            last_domain_id: AtomicU16::new(0),
             domains: RwLock::new(BTreeMap::new()),
         }
     }
@@ -98,6 +104,19 @@ impl<P: Platform> Hypervisor<P> {
     /// Every domain, in order of their numbers, as of now.
     pub fn domains(&self) -> Vec<Arc<Domain<P>>> {
         self.domains.read().values().cloned().collect()
+    }
+
+    /// A number that no domain has. They are given in turn, so that one isn't soon used again.
+    pub(crate) fn free_domain_id(&self) -> Option<DomId> {
+        let domains = self.domains.read();
+        let last = self.last_domain_id.load(Ordering::Relaxed);
+        let limit = DomId::FIRST_RESERVED.0;
+        let id = (last.saturating_add(1)..limit)
+            .chain(1..=last.min(limit.saturating_sub(1)))
+            .map(DomId)
+            .find(|id| !domains.contains_key(id))?;
+        self.last_domain_id.store(id.0, Ordering::Relaxed);
+        Some(id)
     }
 
     /// Makes a domain known by its number.

@@ -2,7 +2,6 @@
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
-
 use xen_abi::sched::ShutdownReason;
 use xen_abi::xen::Virq;
 
@@ -11,6 +10,7 @@ use crate::errno::Errno;
 use crate::hypervisor::Hypervisor;
 use crate::platform::Platform;
 use crate::sched::entity::BlockReason;
+use crate::types::Port;
 use crate::vcpu::Vcpu;
 
 /// Under a domain's lifecycle lock.
@@ -144,7 +144,13 @@ impl<P: Platform> Hypervisor<P> {
             self.wait_stopped(vcpu);
         }
         domain.lifecycle.lock().shutdown = ShutdownState::Stopped(reason);
-        self.raise_global_virq(Virq::DOM_EXC);
+        let port = Port(domain.suspend_port.load(Ordering::Acquire));
+        if reason == ShutdownReason::SUSPEND && port != Port(0) {
+            // If the toolstack has closed it, nobody waits.
+            let _ = self.send_event(domain, port);
+        } else {
+            self.raise_global_virq(Virq::DOM_EXC);
+        }
     }
 
     /// Stops a domain that broke its own state. `why` goes to the log.
@@ -174,12 +180,5 @@ impl<P: Platform> Hypervisor<P> {
             lifecycle.shutdown = ShutdownState::Alive;
         }
         self.release_domain(domain);
-    }
-
-    /// Begins a domain's destruction: it never runs again, and nothing can be added to it.
-    pub(crate) fn condemn_domain(&self, domain: &Domain<P>) {
-        if !domain.dying.swap(true, Ordering::AcqRel) {
-            self.hold_domain_sync(domain);
-        }
     }
 }

@@ -1,13 +1,15 @@
 //! A domain: the container of vCPUs, memory, event channels and grants.
 //!
-//! Its life (pauses, shutdown, destruction) is in [`lifecycle`].
+//! Its life (pauses, shutdown) is in [`lifecycle`], its end in [`destroy`].
 
+mod destroy;
+mod info;
 mod lifecycle;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 
 use spin::{Mutex, MutexGuard, Once};
 use xen_abi::xen::{SharedInfo, VcpuInfo};
@@ -21,7 +23,7 @@ use crate::params::HvmParams;
 use crate::platform::Platform;
 use crate::sched::share::DomainShare;
 use crate::time::guest::DomainTime;
-use crate::types::{DomId, Mfn, VcpuId};
+use crate::types::{DomId, Mfn, Port, VcpuId};
 use crate::vcpu::Vcpu;
 
 use lifecycle::Lifecycle;
@@ -83,6 +85,8 @@ pub struct Domain<P: Platform> {
     handle: Mutex<[u8; 16]>,
     marks_runstate_updates: AtomicBool,
     watchdogs: Mutex<()>,
+    /// The port that the toolstack waits on for the domain's suspension; 0 for none.
+    suspend_port: AtomicU32,
 }
 
 impl<P: Platform> Domain<P> {
@@ -129,6 +133,12 @@ impl<P: Platform> Domain<P> {
     /// Changes the toolstack's identifier for the domain.
     pub fn set_handle(&self, handle: [u8; 16]) {
         *self.handle.lock() = handle;
+    }
+
+    /// Sets the port on which the toolstack is told that the domain has suspended itself; 0 for
+    /// none.
+    pub(crate) fn subscribe(&self, port: Port) {
+        self.suspend_port.store(port.0, Ordering::Release);
     }
 
     /// Sets whether guests are told, in the areas that they registered for runstates by virtual
@@ -202,6 +212,7 @@ impl<P: Platform> Hypervisor<P> {
             handle: Mutex::new(config.handle),
             marks_runstate_updates: AtomicBool::new(false),
             watchdogs: Mutex::new(()),
+            suspend_port: AtomicU32::new(0),
             config,
         });
         domain.share.pause();

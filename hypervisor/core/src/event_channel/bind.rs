@@ -14,6 +14,8 @@ use crate::hypervisor::Hypervisor;
 use crate::platform::Platform;
 use crate::types::{DomId, Port, VcpuId};
 
+type Locked<'a, P> = MutexGuard<'a, ChannelState<P>>;
+
 /// What a port is bound to, for whoever asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortInfo {
@@ -161,7 +163,7 @@ impl<P: Platform> Hypervisor<P> {
         domain: &Domain<P>,
         port: Port,
         channel: &'a Channel<P>,
-    ) -> Result<MutexGuard<'a, ChannelState<P>>, Errno> {
+    ) -> Result<Locked<'a, P>, Errno> {
         loop {
             let state = channel.state.lock();
             let Binding::Interdomain { remote, port: peer_port, .. } = &state.binding else {
@@ -296,7 +298,7 @@ fn lock_both<'a, 'b, P: Platform>(
     local: &'a Channel<P>,
     remote: &'b Channel<P>,
     [local_end, remote_end]: [(DomId, Port); 2],
-) -> Option<(MutexGuard<'a, ChannelState<P>>, MutexGuard<'b, ChannelState<P>>)> {
+) -> Option<(Locked<'a, P>, Locked<'b, P>)> {
     match local_end.cmp(&remote_end) {
         core::cmp::Ordering::Less => {
             let local = local.state.lock();

@@ -84,9 +84,11 @@ impl<P: Platform> ChannelState<P> {
     }
 }
 
+type Block<P> = Box<[Channel<P>]>;
+
 /// The ports of one domain.
 pub(super) struct PortTable<P: Platform> {
-    blocks: Box<[Once<Box<[Channel<P>]>>]>,
+    blocks: Box<[Once<Block<P>>]>,
     used: Mutex<UsedPorts>,
     /// One more than the highest port that may be used.
     limit: u32,

@@ -5,13 +5,19 @@
 //! `-errno` in one place, in [`dispatch`].
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod bitmap;
 pub mod console;
+pub mod domctl;
 pub mod event_channel;
 pub mod grant_table;
 pub mod hvm;
 pub mod memory;
+pub mod multicall;
 pub mod physdev;
+pub mod platform_op;
+mod policy;
 pub mod sched;
+pub mod sysctl;
 pub mod vcpu;
 pub mod version;
 pub mod vm_assist;
@@ -163,6 +169,10 @@ pub fn dispatch<P: Machine>(number: u32, call: &Call<'_, P>) -> Outcome {
         Hypercall::XEN_VERSION => version::xen_version(call),
         Hypercall::CONSOLE_IO => console::console_io(call),
         Hypercall::PHYSDEV_OP => physdev::physdev_op(call),
+        Hypercall::PLATFORM_OP => platform_op::platform_op(call),
+        Hypercall::SYSCTL => sysctl::sysctl(call),
+        Hypercall::DOMCTL => domctl::domctl(call),
+        Hypercall::MULTICALL => multicall::multicall(call),
         _ => Err(Errno::ENOSYS),
     };
     result.unwrap_or_else(|errno| Outcome::Done(errno.negated().cast_unsigned()))

@@ -163,6 +163,14 @@ impl<F: Stage2Format> DomainMemory<F> {
         self.shared_info
     }
 
+    /// Where the shared info page is mapped now, if it is.
+    pub fn shared_info_gfn(&self, memory: &impl FrameMemory) -> Option<Gfn> {
+        let inner = self.inner.read();
+        let gfn = inner.shared_info_gfn?;
+        let leaf = inner.p2m.lookup(memory, gfn).leaf?;
+        (leaf.mfn == self.shared_info).then_some(gfn)
+    }
+
     /// Frames of memory that the domain has.
     pub fn pages(&self) -> u64 {
         self.pages.load(Relaxed)

@@ -97,6 +97,11 @@ impl<P: Platform> Scheduler<P> {
         self.ratelimit_ns.store(ns, Ordering::Relaxed);
     }
 
+    /// How long a pCPU has been idle, up to `now`.
+    pub fn idle_ns(&self, cpu: CpuId, now: Nanos) -> u64 {
+        self.queue(cpu).inner.lock().idle_ns(now)
+    }
+
     fn queue(&self, cpu: CpuId) -> &RunQueue<P> {
         &self.queues[cpu.0 as usize]
     }
@@ -162,7 +167,7 @@ impl<P: Platform> Hypervisor<P> {
             vcpu.sched.set_position(Place::Running, cpu);
             vcpu.set_runstate(Runstate::RUNNING, now);
         }
-        inner.begin(next.clone(), now);
+        inner.begin(next.clone(), previous.is_none(), now);
         let until = inner.turn_end(now, ratelimit);
         queue.publish(&inner);
         self.share_load(inner);

@@ -48,6 +48,8 @@ pub(super) struct Inner<P: Platform> {
     pub started: Nanos,
     /// Up to when the running one's time has been accounted for.
     accounted: Nanos,
+    /// How long nobody ran here, up to the last change.
+    idle_ns: u64,
     /// Whether the running one gives the rest of its turn away.
     pub yielding: bool,
 }
@@ -61,6 +63,7 @@ impl<P: Platform> RunQueue<P> {
                 current: None,
                 started: Nanos(0),
                 accounted: Nanos(0),
+                idle_ns: 0,
                 yielding: false,
             }),
             load: AtomicU32::new(0),
@@ -170,8 +173,18 @@ impl<P: Platform> Inner<P> {
         self.accounted = Nanos(now.0.max(self.accounted.0));
     }
 
-    /// Makes `next` the running one, from `now` on.
-    pub fn begin(&mut self, next: Option<Arc<Vcpu<P>>>, now: Nanos) {
+    /// How long nobody ran here, up to `now`.
+    pub fn idle_ns(&self, now: Nanos) -> u64 {
+        let idling = if self.current.is_none() { self.turn_ns(now) } else { 0 };
+        self.idle_ns.saturating_add(idling)
+    }
+
+    /// Makes `next` the running one, from `now` on. `was_idle` says that nobody ran since the
+    /// last call.
+    pub fn begin(&mut self, next: Option<Arc<Vcpu<P>>>, was_idle: bool, now: Nanos) {
+        if was_idle {
+            self.idle_ns = self.idle_ns.saturating_add(self.turn_ns(now));
+        }
         self.current = next;
         self.started = now;
         self.accounted = now;

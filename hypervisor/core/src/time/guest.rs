@@ -16,6 +16,7 @@ use crate::guest_area::GuestArea;
 use crate::hypervisor::Hypervisor;
 use crate::platform::Platform;
 use crate::time::clock::TscClock;
+use crate::types::Nanos;
 use crate::vcpu::Vcpu;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
@@ -32,6 +33,51 @@ struct TimeState {
     /// The domain's wall clock is ahead of the machine's by this.
     wallclock_offset_seconds: i64,
     wallclock_version: u32,
+    /// Whether the shared info page is gone.
+    closed: bool,
+    tsc: TscState,
+}
+
+/// How a guest's TSC is to behave, as the toolstack wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TscMode {
+    /// As is best.
+    Default = 0,
+    /// Slowly, but the same everywhere.
+    AlwaysEmulate = 1,
+    /// Natively.
+    NeverEmulate = 2,
+}
+
+impl TscMode {
+    /// The mode of this number.
+    pub const fn from_abi(number: u32) -> Option<Self> {
+        match number {
+            0 => Some(Self::Default),
+            1 => Some(Self::AlwaysEmulate),
+            2 => Some(Self::NeverEmulate),
+            _ => None,
+        }
+    }
+}
+
+/// What the toolstack knows of a guest's TSC.
+#[derive(Clone, Copy, Debug)]
+pub struct TscState {
+    /// How it is to behave.
+    pub mode: TscMode,
+    /// How often the guest has been moved.
+    pub incarnation: u32,
+    /// The system time when the guest began, here or elsewhere; modulo 2^64.
+    began: u64,
+}
+
+impl TscState {
+    /// Nanoseconds since the guest began.
+    pub const fn elapsed_ns(&self, now: Nanos) -> u64 {
+        now.0.wrapping_sub(self.began)
+    }
 }
 
 /// Where a vCPU's clock parameters go beside its `vcpu_info`.
@@ -57,6 +103,8 @@ impl DomainTime {
                 tsc_offset: 0,
                 wallclock_offset_seconds: 0,
                 wallclock_version: 0,
+                closed: false,
+                tsc: TscState { mode: TscMode::Default, incarnation: 0, began: 0 },
             }),
         }
     }
@@ -69,6 +117,27 @@ impl DomainTime {
     /// How many seconds the domain's wall clock is ahead of the machine's.
     pub fn wallclock_offset_seconds(&self) -> i64 {
         self.state.lock().wallclock_offset_seconds
+    }
+
+    /// What the toolstack knows of the guest's TSC.
+    pub fn tsc_state(&self) -> TscState {
+        self.state.lock().tsc
+    }
+
+    pub(crate) fn set_tsc_state(
+        &self,
+        mode: TscMode,
+        incarnation: u32,
+        elapsed_ns: u64,
+        now: Nanos,
+    ) {
+        let began = now.0.wrapping_sub(elapsed_ns);
+        self.state.lock().tsc = TscState { mode, incarnation, began };
+    }
+
+    /// Nothing is written into the shared info page any more.
+    pub(crate) fn close(&self) {
+        self.state.lock().closed = true;
     }
 
     fn time_info(&self) -> VcpuTimeInfo {
@@ -130,6 +199,9 @@ impl<P: Platform> Hypervisor<P> {
     pub(crate) fn publish_wallclock(&self, domain: &Domain<P>) {
         let base_ns = self.wallclock();
         let mut state = domain.time.state.lock();
+        if state.closed {
+            return;
+        }
         state.wallclock_version = state.wallclock_version.wrapping_add(2);
         let seconds = (base_ns / NS_PER_SECOND).wrapping_add_signed(state.wallclock_offset_seconds);
         // Version, seconds, nanoseconds, high half of the seconds.
