@@ -6,8 +6,11 @@
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use hv_boot::options::{Level, Options};
+use hv_boot::options::{Level, Options, Threshold};
+use hv_boot::rate_limit::{RateLimit, Verdict};
+use spin::Mutex;
 
+use crate::arch::time;
 use crate::console;
 
 /// A message that is always shown.
@@ -55,18 +58,79 @@ macro_rules! fatal {
     };
 }
 
-static THRESHOLD: AtomicU8 = AtomicU8::new(Level::Info as u8);
+/// What a guest caused: `guest_log!(Level::Warning, "...")`. Limited in rate by default, so that
+/// no guest can flood the log.
+#[allow(unused_macros, reason = "one of a family")]
+macro_rules! guest_log {
+    ($level:expr, $($message:tt)*) => {
+        $crate::log::write_for_guest($level, format_args!($($message)*))
+    };
+}
+
+/// What is shown of one source of messages.
+struct Source {
+    always: AtomicU8,
+    limited: AtomicU8,
+    limit: Mutex<RateLimit>,
+}
+
+impl Source {
+    const fn new(always: Level, limited: Level) -> Self {
+        Self {
+            always: AtomicU8::new(always as u8),
+            limited: AtomicU8::new(limited as u8),
+            limit: Mutex::new(RateLimit::new(BURST, INTERVAL_NANOS)),
+        }
+    }
+
+    fn set(&self, threshold: Threshold) {
+        self.always.store(threshold.always as u8, Ordering::Relaxed);
+        self.limited.store(threshold.limited as u8, Ordering::Relaxed);
+    }
+
+    fn write(&self, level: Level, message: fmt::Arguments<'_>) {
+        let level = level as u8;
+        if level > self.always.load(Ordering::Relaxed) {
+            if level > self.limited.load(Ordering::Relaxed) {
+                return;
+            }
+            let verdict = self.limit.lock().ask(time::now().0);
+            match verdict {
+                Verdict::Suppressed => return,
+                Verdict::Allowed { suppressed: 0 } => {}
+                Verdict::Allowed { suppressed } => {
+                    print(format_args!("({suppressed} messages were suppressed)"));
+                }
+            }
+        }
+        print(message);
+    }
+}
+
+/// So many rate-limited messages at once, and then one each half second.
+const BURST: u32 = 10;
+const INTERVAL_NANOS: u64 = 500_000_000;
+
+static OWN: Source = Source::new(Level::Info, Level::Info);
+static GUESTS: Source = Source::new(Level::Always, Level::Warning);
 
 /// Takes the thresholds from the command line.
 pub fn set_thresholds(options: &Options) {
-    THRESHOLD.store(options.log.always as u8, Ordering::Relaxed);
+    OWN.set(options.log);
+    GUESTS.set(options.guest_log);
 }
 
-/// Writes a message, if its level is to be shown.
+/// Writes a message of the hypervisor's, if its level is to be shown.
 pub fn write(level: Level, message: fmt::Arguments<'_>) {
-    if level as u8 > THRESHOLD.load(Ordering::Relaxed) {
-        return;
-    }
+    OWN.write(level, message);
+}
+
+/// Writes a message that a guest caused, if its level is to be shown and there aren't too many.
+pub fn write_for_guest(level: Level, message: fmt::Arguments<'_>) {
+    GUESTS.write(level, message);
+}
+
+fn print(message: fmt::Arguments<'_>) {
     let mut line = Line::new();
     // A `Line` takes everything.
     let _ = line.write_fmt(message);

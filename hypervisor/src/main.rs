@@ -18,6 +18,7 @@ mod log;
 
 mod arch;
 mod console;
+mod debug;
 mod drivers;
 mod mm;
 mod panic;
@@ -31,6 +32,7 @@ fn boot(info: &'static BootInfo) -> ! {
     let options = Options::parse(&info.command_line, &mut |word| warning!("{word}"));
     console::init(&options, info);
     log::set_thresholds(&options);
+    panic::set_no_reboot(options.no_reboot);
     banner(info);
     arch::cpu::require();
     mm::init(info);
@@ -43,6 +45,7 @@ fn boot(info: &'static BootInfo) -> ! {
     arch::time::init(started);
     console::init_late_screen(&options, info);
     console::debug_keys::init();
+    debug::init();
     console::input::init(&options, &drivers::acpi::machine().madt);
     arch::cpu::start_others(&drivers::acpi::machine().madt, options.max_cpus, protections);
     info!("hypervisor memory: {} KiB", mm::frames::used_bytes() >> 10);

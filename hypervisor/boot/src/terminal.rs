@@ -22,7 +22,7 @@ pub struct Terminal {
 impl Terminal {
     /// A screen without a size, which shows nothing.
     pub const fn new() -> Self {
-        Self { cells: [b' '; MAX_CELLS], columns: 0, lines: 0, column: 0, line: 0 }
+        Self { cells: [0; MAX_CELLS], columns: 0, lines: 0, column: 0, line: 0 }
     }
 
     /// Gives the screen its size, empties it, and draws all of it. Lines that don't fit

@@ -15,11 +15,12 @@ mod tables;
 use hv_boot::info::BootInfo;
 use hv_core::types::Hpa;
 
+pub use image::is_code;
 pub use layout::BOOT_MAPPED;
 pub use mmio::{Caching, Mmio, map_mmio};
 pub use modules::modules;
 pub use stacks::Stack;
-pub use tables::{Trampoline, switch};
+pub use tables::{Trampoline, is_mapped, switch};
 
 /// Where VGA's text buffer is mapped, always.
 pub fn vga_text() -> *mut u16 {

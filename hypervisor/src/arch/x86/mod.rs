@@ -6,6 +6,7 @@ pub mod cpu;
 pub mod interrupts;
 pub mod msr;
 pub mod port;
+pub mod reset;
 pub mod time;
 
 #[cfg(freestanding)]
@@ -17,6 +18,7 @@ mod assembly {
 
     global_asm!(include_str!("boot/header.S"));
     global_asm!(include_str!("boot/entry.S"));
+    global_asm!(include_str!("boot/symbols.S"));
     global_asm!(include_str!("boot/trampoline.S"));
     global_asm!(include_str!("cpu/msr.S"));
     global_asm!(include_str!("cpu/vectors.S"));

@@ -113,7 +113,7 @@ pub fn require() {
     ];
     for (present, what, way_out) in required {
         if !present {
-            fatal!("this CPU has no {what}: {way_out}");
+            fatal!("this CPU lacks {what}: {way_out}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The processors: their tables, their exceptions, their own data, their sleep.
 
+mod backtrace;
 mod control;
 mod descriptors;
 mod features;
@@ -8,15 +9,19 @@ mod idt;
 pub mod msr;
 mod percpu;
 mod smp;
+mod stop;
 mod trap;
 
 use super::apic::pic;
 
+pub use backtrace::{print_from as print_backtrace_from, print_here as print_backtrace};
 pub use control::{Protections, enable};
 pub use features::{cpuid, features, require};
 pub use percpu::{PerCpu, all, this_cpu};
 pub use smp::init as start_others;
-pub use trap::TrapFrame;
+pub use stop::{print_all, stop, stop_others};
+pub use trap::{ControlRegisters, TrapFrame};
+pub use x86_64::instructions::interrupts::disable as disable_interrupts;
 
 /// Gives the boot CPU what Rust code and error messages need. Called first of all.
 pub fn init_boot_cpu() {
@@ -32,13 +37,5 @@ pub fn idle() -> ! {
     loop {
         x86_64::instructions::interrupts::enable_and_hlt();
         x86_64::instructions::interrupts::disable();
-    }
-}
-
-/// Stops this CPU for good.
-pub fn stop() -> ! {
-    x86_64::instructions::interrupts::disable();
-    loop {
-        x86_64::instructions::hlt();
     }
 }

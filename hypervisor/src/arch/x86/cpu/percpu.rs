@@ -17,6 +17,7 @@ pub struct PerCpu {
     id: CpuId,
     apic_id: AtomicU32,
     state: AtomicU32,
+    nmis: AtomicU64,
     /// By how many ticks its TSC is behind the boot CPU's.
     pub(super) tsc_behind: AtomicU64,
 }
@@ -49,6 +50,7 @@ impl PerCpu {
             id,
             apic_id: AtomicU32::new(apic_id),
             state: AtomicU32::new(State::Off as u32),
+            nmis: AtomicU64::new(0),
             tsc_behind: AtomicU64::new(0),
         }
     }
@@ -71,6 +73,16 @@ impl PerCpu {
     /// Says how far the CPU has come.
     pub fn set_state(&self, state: State) {
         self.state.store(state as u32, Ordering::Release);
+    }
+
+    /// Counts an NMI that nobody sent.
+    pub(super) fn count_nmi(&self) {
+        self.nmis.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many NMIs came that nobody sent: hardware reports its faults so.
+    pub fn nmis(&self) -> u64 {
+        self.nmis.load(Ordering::Relaxed)
     }
 
     /// Makes this the executing CPU's data.

@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use super::fixup;
+use super::{fixup, stop};
 use crate::arch::x86::interrupts;
 use x86_64::registers::control::{Cr0, Cr2, Cr3, Cr4};
 
@@ -36,6 +36,8 @@ pub struct TrapFrame {
     pub rsp: u64,
     pub ss: u64,
 }
+
+const NMI: u64 = 2;
 
 const NAMES: [&str; 22] = [
     "divide error",
@@ -76,6 +78,7 @@ unsafe extern "C" fn trap_entry(frame: *mut TrapFrame) {
     // SAFETY: the caller's promise.
     let frame = unsafe { &mut *frame };
     match frame.vector {
+        NMI => stop::nmi(frame),
         0..32 => exception(frame),
         vector => interrupts::dispatch(vector as u8),
     }
@@ -107,13 +110,17 @@ impl fmt::Display for TrapFrame {
             writeln!(f, "{} {:016x}", d.0, d.1)?;
         }
         writeln!(f, "r13 {:016x}  r14 {:016x}  r15 {:016x}", self.r13, self.r14, self.r15)?;
-        write!(
-            f,
-            "cr0 {:08x}  cr2 {:016x}  cr3 {:016x}  cr4 {:08x}",
-            Cr0::read_raw(),
-            Cr2::read_raw(),
-            Cr3::read().0.start_address().as_u64(),
-            Cr4::read_raw(),
-        )
+        ControlRegisters.fmt(f)
+    }
+}
+
+/// Prints the executing CPU's control registers.
+pub struct ControlRegisters;
+
+impl fmt::Display for ControlRegisters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (cr0, cr2, cr4) = (Cr0::read_raw(), Cr2::read_raw(), Cr4::read_raw());
+        let cr3 = Cr3::read().0.start_address().as_u64();
+        write!(f, "cr0 {cr0:016x}  cr2 {cr2:016x}  cr3 {cr3:016x}  cr4 {cr4:016x}")
     }
 }

@@ -71,6 +71,21 @@ pub fn delay(nanos: u64) {
     }
 }
 
+/// Waits even if the clock has not been started yet, counting with the 8254 then. Only for the
+/// end.
+pub fn delay_anyhow(nanos: u64) {
+    if CLOCK.is_completed() {
+        return delay(nanos);
+    }
+    let pit = pit::Pit::start();
+    let end = u128::from(nanos) * u128::from(x86defs::pic::PIT_FREQUENCY_HZ) / 1_000_000_000;
+    let mut ticks = pit.read().into();
+    let end = u64::try_from(end).unwrap_or(u64::MAX).saturating_add(ticks);
+    while ticks < end {
+        ticks = hv_boot::clock::extend(ticks, pit.read().into(), 16);
+    }
+}
+
 fn clock() -> &'static Clock {
     CLOCK.get().expect("the clock is started at boot")
 }
