@@ -22,6 +22,7 @@ pub mod fault;
 pub mod interrupt;
 pub mod msr;
 pub mod ports;
+pub mod pci;
 pub mod vioapic;
 pub mod vlapic;
 pub mod walk;
