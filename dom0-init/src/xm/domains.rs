@@ -1,0 +1,131 @@
+//! Domains as all commands show them: their names, their states, and picking some of them.
+
+use anyhow::{Context, bail};
+use xenctl::Xen;
+use xenctl::xen_abi::domctl::{
+    DOMINF_BLOCKED, DOMINF_DYING, DOMINF_PAUSED, DOMINF_RUNNING, DOMINF_SHUTDOWN,
+    DOMINF_SHUTDOWNMASK, DOMINF_SHUTDOWNSHIFT, GetDomainInfo,
+};
+use xenctl::xen_abi::sched::ShutdownReason;
+
+/// KiB in a page.
+pub const PAGE_KIB: u64 = 4;
+
+/// What a domain without a name is called: it is on its way out.
+const NAMELESS: &str = "(null)";
+
+/// A domain's name.
+pub fn name(domain: u16) -> String {
+    match domain {
+        0 => "Domain-0".to_owned(),
+        _ => NAMELESS.to_owned(),
+    }
+}
+
+/// Opens the way to the hypervisor.
+///
+/// # Errors
+/// When there is none, or the user may not.
+pub fn open() -> anyhow::Result<Xen> {
+    Xen::open().context("can't ask the hypervisor")
+}
+
+/// The domains of the given names or numbers, in that order; all domains if none is given.
+///
+/// # Errors
+/// When there is no such domain.
+pub fn pick(all: Vec<GetDomainInfo>, wanted: &[String]) -> anyhow::Result<Vec<GetDomainInfo>> {
+    if wanted.is_empty() {
+        return Ok(all);
+    }
+    wanted
+        .iter()
+        .map(|wish| {
+            let matches = |d: &&GetDomainInfo| {
+                wish.parse() == Ok(d.domain) || (name(d.domain) == *wish && wish != NAMELESS)
+            };
+            match all.iter().find(matches) {
+                Some(domain) => Ok(*domain),
+                None => bail!("there is no domain {wish:?}: `xm list` shows those that there are"),
+            }
+        })
+        .collect()
+}
+
+/// The state in letters: running, blocked, paused, shut down, crashed, dying.
+pub fn state(domain: &GetDomainInfo) -> String {
+    let letter = |is: bool, letter: char| if is { letter } else { '-' };
+    let has = |flag: u32| domain.flags & flag != 0;
+    [
+        letter(has(DOMINF_RUNNING), 'r'),
+        letter(has(DOMINF_BLOCKED), 'b'),
+        letter(has(DOMINF_PAUSED), 'p'),
+        letter(has(DOMINF_SHUTDOWN), 's'),
+        letter(is_crashed(domain), 'c'),
+        letter(has(DOMINF_DYING), 'd'),
+    ]
+    .iter()
+    .collect()
+}
+
+/// Whether it ended by a crash.
+pub fn is_crashed(domain: &GetDomainInfo) -> bool {
+    let reason = domain.flags >> DOMINF_SHUTDOWNSHIFT & DOMINF_SHUTDOWNMASK;
+    domain.flags & DOMINF_SHUTDOWN != 0 && reason == ShutdownReason::CRASH.0
+}
+
+/// Its memory in KiB, with what is set aside for it.
+pub fn memory_kib(domain: &GetDomainInfo) -> u64 {
+    domain.tot_pages.saturating_add(domain.outstanding_pages).saturating_mul(PAGE_KIB)
+}
+
+/// Its CPU time in seconds.
+pub fn cpu_seconds(domain: &GetDomainInfo) -> f64 {
+    domain.cpu_time as f64 / 1e9
+}
+
+/// Its UUID.
+pub fn uuid(domain: &GetDomainInfo) -> uuid::Uuid {
+    uuid::Uuid::from_bytes(domain.handle)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A domain for tests of formatting.
+    pub fn domain(id: u16, flags: u32) -> GetDomainInfo {
+        GetDomainInfo {
+            domain: id,
+            flags,
+            tot_pages: 131_072,
+            max_pages: 262_144,
+            cpu_time: 12_345_678_901,
+            nr_online_vcpus: 2,
+            max_vcpu_id: 1,
+            ..GetDomainInfo::default()
+        }
+    }
+
+    #[test]
+    fn states_in_letters() {
+        assert_eq!(state(&domain(0, DOMINF_RUNNING)), "r-----");
+        assert_eq!(state(&domain(1, DOMINF_BLOCKED | DOMINF_PAUSED)), "-bp---");
+        let crashed = DOMINF_SHUTDOWN | ShutdownReason::CRASH.0 << DOMINF_SHUTDOWNSHIFT;
+        assert_eq!(state(&domain(1, crashed)), "---sc-");
+        assert_eq!(state(&domain(1, DOMINF_SHUTDOWN | DOMINF_DYING)), "---s-d");
+    }
+
+    #[test]
+    fn picking() {
+        let all = vec![domain(0, 0), domain(7, 0)];
+        let ids = |wanted: &[&str]| {
+            let wanted: Vec<String> = wanted.iter().map(|w| (*w).to_owned()).collect();
+            pick(all.clone(), &wanted).map(|p| p.iter().map(|d| d.domain).collect::<Vec<_>>())
+        };
+        assert_eq!(ids(&[]).unwrap(), [0, 7]);
+        assert_eq!(ids(&["7", "Domain-0"]).unwrap(), [7, 0]);
+        assert!(ids(&["web"]).unwrap_err().to_string().contains("\"web\""));
+        assert!(ids(&["(null)"]).is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! `xm log`: what PID 1 and the daemons wrote to the kernel's log, and the kernel too.
+
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+
+use anyhow::Context;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::output::{self, Format};
+use crate::kernel_log::{DEVICE, Record};
+
+/// The longest record that the kernel gives.
+const LONGEST: usize = 8192;
+
+/// Arguments of `xm log`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The kernel's messages too
+    #[arg(short, long)]
+    all: bool,
+    /// The kernel's messages instead
+    #[arg(short, long, conflicts_with = "all")]
+    kernel: bool,
+    /// Only the last ones
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    lines: Option<usize>,
+    /// Go on showing what is logged, until Ctrl-C
+    #[arg(short, long, conflicts_with = "lines")]
+    follow: bool,
+}
+
+impl Arguments {
+    fn wants(&self, record: &Record) -> bool {
+        self.all || record.is_kernels() == self.kernel
+    }
+}
+
+/// Runs it.
+pub fn run(arguments: &Arguments, format: Format) -> anyhow::Result<()> {
+    let mut records = Records::open(arguments.follow).context(DEVICE)?;
+    if arguments.follow {
+        while let Some(record) = records.next().context(DEVICE)? {
+            if arguments.wants(&record) {
+                println!("{record}");
+            }
+        }
+        return Ok(());
+    }
+    let mut wanted = Vec::new();
+    while let Some(record) = records.next().context(DEVICE)? {
+        if arguments.wants(&record) {
+            wanted.push(record);
+        }
+    }
+    let passed_over = arguments.lines.map_or(0, |count| wanted.len().saturating_sub(count));
+    let shown = wanted.get(passed_over..).unwrap_or_default();
+    output::print(format, shown, || shown.iter().map(|record| format!("{record}\n")).collect())
+}
+
+/// Reads the kernel's log from its oldest record.
+struct Records {
+    device: std::fs::File,
+    record: Vec<u8>,
+}
+
+impl Records {
+    fn open(wait: bool) -> std::io::Result<Self> {
+        let flags = if wait { OFlags::empty() } else { OFlags::NONBLOCK };
+        let device =
+            OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(DEVICE)?;
+        Ok(Self { device, record: vec![0; LONGEST] })
+    }
+
+    /// The next record, or none at the end.
+    fn next(&mut self) -> std::io::Result<Option<Record>> {
+        loop {
+            match self.device.read(&mut self.record) {
+                Ok(0) => return Ok(None),
+                Ok(length) => {
+                    let bytes = self.record.get(..length).unwrap_or_default();
+                    if let Some(record) = Record::parse(bytes) {
+                        return Ok(Some(record));
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
+                // The oldest records were overwritten meanwhile: go on with those that are left.
+                Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wanted() {
+        let ours = Record { microseconds: 0, level: 6, facility: 3, message: String::new() };
+        let kernels = Record { facility: 0, ..ours.clone() };
+        let arguments = |all, kernel| Arguments { all, kernel, lines: None, follow: false };
+        assert!(arguments(false, false).wants(&ours) && !arguments(false, false).wants(&kernels));
+        assert!(!arguments(false, true).wants(&ours) && arguments(false, true).wants(&kernels));
+        assert!(arguments(true, false).wants(&ours) && arguments(true, false).wants(&kernels));
+    }
+}

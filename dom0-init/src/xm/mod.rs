@@ -1,0 +1,148 @@
+//! `xm`: managing the machine and its guests from the command line. `xl` is the same.
+//!
+//! Each subcommand is a module: it gathers facts (from the hypervisor through `xenctl`, from the
+//! kernel), and formats them; the formatting is separate from the gathering, and tested without
+//! either. Where there is a table, `-o json` gives it to programs.
+
+mod debug_keys;
+mod dmesg;
+pub mod domains;
+mod info;
+mod list;
+mod log_command;
+mod output;
+mod perf;
+pub mod power;
+mod top;
+mod uptime;
+mod vcpu_list;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use xenctl::Xen;
+
+use output::Format;
+
+/// The id of arguments that name a domain, for completion.
+pub const DOMAIN_ARGUMENT: &str = "domain";
+
+/// Manages a Xenolith machine and its guests.
+#[derive(Debug, Parser)]
+#[command(name = "xm", version, subcommand_required = true, arg_required_else_help = true)]
+struct Arguments {
+    /// How to print tables
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the machine and its hypervisor
+    Info(info::Arguments),
+    /// List domains with their memory, vCPUs, state and CPU time
+    List(list::Arguments),
+    /// List the vCPUs of domains: where they run and where they may run
+    VcpuList(vcpu_list::Arguments),
+    /// Show the hypervisor's log
+    Dmesg(dmesg::Arguments),
+    /// Show how often each domain left its CPU for the hypervisor, and why
+    Perf(perf::Arguments),
+    /// Watch the domains' use of CPU, memory, network and disks
+    Top(top::Arguments),
+    /// Show how long domains have been up
+    Uptime(uptime::Arguments),
+    /// Show the log of the control domain
+    Log(log_command::Arguments),
+    /// Press the hypervisor's debug keys
+    DebugKeys(debug_keys::Arguments),
+    /// Shut everything down and switch the machine off
+    ShutdownHost,
+    /// Shut everything down and start the machine again
+    RebootHost,
+}
+
+/// Runs the command; the first argument is its name.
+pub fn main(arguments: &[String]) -> ExitCode {
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // A terminal that is gone needs no message.
+            let _unprinted = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(parsed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xm: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let format = arguments.output;
+    match arguments.command {
+        Command::Info(arguments) => info::run(&arguments, format),
+        Command::List(arguments) => list::run(&arguments, format),
+        Command::VcpuList(arguments) => vcpu_list::run(&arguments, format),
+        Command::Dmesg(arguments) => dmesg::run(&arguments),
+        Command::Perf(arguments) => perf::run(&arguments, format),
+        Command::Top(arguments) => top::run(&arguments, format),
+        Command::Uptime(arguments) => uptime::run(&arguments, format),
+        Command::Log(arguments) => log_command::run(&arguments, format),
+        Command::DebugKeys(arguments) => debug_keys::run(&arguments),
+        Command::ShutdownHost => power::shutdown_host(),
+        Command::RebootHost => power::reboot_host(),
+    }
+}
+
+/// The command's own description, for completion.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// The list of subcommands, as `help` shows it.
+pub fn overview() -> String {
+    command()
+        .override_usage("COMMAND [ARGUMENTS]; `help COMMAND` tells more about one")
+        .render_help()
+        .to_string()
+}
+
+/// How many guests run; none when there is no hypervisor to ask.
+pub fn running_guests() -> usize {
+    Xen::open()
+        .and_then(|xen| xen.domains())
+        .map(|all| all.iter().filter(|domain| domain.domain != 0).count())
+        .unwrap_or(0)
+}
+
+/// The names of the domains that there are.
+pub fn domain_names() -> Vec<String> {
+    Xen::open()
+        .and_then(|xen| xen.domains())
+        .map(|all| all.iter().map(|domain| domains::name(domain.domain)).collect())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_overview_lists_every_command() {
+        let text = overview();
+        for name in ["info", "list", "vcpu-list", "dmesg", "perf", "top", "uptime", "log"] {
+            assert!(text.contains(name), "{name} is missing in {text}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Memory that another domain can write at any time: copied in and out, never referred to.
+#![expect(unsafe_code, reason = "volatile and atomic access to shared pages")]
+
+use std::fs::File;
+use std::io;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+/// Pages that are shared with another domain or the hypervisor.
+///
+/// No reference to them is ever formed: bytes are read and written one by one, and ring indexes
+/// atomically. What was read once may read differently the next time; use the copy.
+#[derive(Debug)]
+pub struct Mapping {
+    base: NonNull<u8>,
+    length: usize,
+}
+
+// SAFETY: the mapping is owned, and nothing about it is bound to a thread.
+unsafe impl Send for Mapping {}
+
+impl Mapping {
+    /// Maps a device's pages, or an address range that a call of the device will fill.
+    pub(crate) fn of_device(device: &File, length: usize, offset: u64) -> io::Result<Self> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address that the kernel chooses touches no memory of ours.
+        let base =
+            unsafe { mmap(ptr::null_mut(), length, protection, MapFlags::SHARED, device, offset) }?;
+        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { base, length })
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    pub(crate) fn address(&self) -> u64 {
+        self.base.as_ptr().expose_provenance() as u64
+    }
+
+    /// Copies bytes out; false, and nothing copied, if they aren't all inside.
+    #[must_use]
+    pub fn read(&self, offset: usize, bytes: &mut [u8]) -> bool {
+        let Some(start) = self.at(offset, bytes.len()) else { return false };
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            // SAFETY: the range that starts there was checked to be inside the mapping.
+            let from = unsafe { start.add(index) };
+            // SAFETY: it is mapped; another domain may write it meanwhile, hence volatile.
+            *byte = unsafe { from.read_volatile() };
+        }
+        true
+    }
+
+    /// Copies bytes in; false, and nothing copied, if they aren't all inside.
+    #[must_use]
+    pub fn write(&self, offset: usize, bytes: &[u8]) -> bool {
+        let Some(start) = self.at(offset, bytes.len()) else { return false };
+        for (index, byte) in bytes.iter().enumerate() {
+            // SAFETY: the range that starts there was checked to be inside the mapping.
+            let to = unsafe { start.add(index) };
+            // SAFETY: it is mapped; another domain may read it meanwhile, hence volatile.
+            unsafe { to.write_volatile(*byte) };
+        }
+        true
+    }
+
+    /// Reads an aligned 32-bit number, and orders later reads behind it.
+    pub fn load(&self, offset: usize) -> Option<u32> {
+        Some(self.atomic(offset)?.load(Ordering::Acquire))
+    }
+
+    /// Writes an aligned 32-bit number, and orders earlier writes before it; false if it isn't
+    /// inside.
+    #[must_use]
+    pub fn store(&self, offset: usize, value: u32) -> bool {
+        self.atomic(offset).map(|number| number.store(value, Ordering::Release)).is_some()
+    }
+
+    fn atomic(&self, offset: usize) -> Option<&AtomicU32> {
+        if !offset.is_multiple_of(4) {
+            return None;
+        }
+        let number = self.at(offset, 4)?.cast::<u32>();
+        // SAFETY: it is inside the mapping, which is aligned to pages, at a multiple of four,
+        // and lives as long as self; this process accesses it atomically or by volatile bytes.
+        Some(unsafe { AtomicU32::from_ptr(number.as_ptr()) })
+    }
+
+    fn at(&self, offset: usize, length: usize) -> Option<NonNull<u8>> {
+        let end = offset.checked_add(length)?;
+        if end > self.length {
+            return None;
+        }
+        // SAFETY: the offset is inside the mapping, or at its end.
+        Some(unsafe { self.base.add(offset) })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and nothing refers to it.
+        let unmapped = unsafe { munmap(self.base.as_ptr().cast(), self.length) };
+        debug_assert!(unmapped.is_ok(), "the mapping was ours: {unmapped:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn mapping(length: usize) -> Mapping {
+        let path = std::env::temp_dir().join(format!("mapping-{}", std::process::id()));
+        let mut file =
+            File::options().create(true).truncate(true).read(true).write(true).open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        file.write_all(&vec![7; length]).unwrap();
+        Mapping::of_device(&file, length, 0).unwrap()
+    }
+
+    #[test]
+    fn bytes_and_numbers_inside_only() {
+        let mapping = mapping(8192);
+        let mut bytes = [0; 4];
+        assert!(mapping.read(4094, &mut bytes) && bytes == [7; 4]);
+        assert!(mapping.write(4096, &[1, 2, 3, 4]));
+        assert_eq!(mapping.load(4096), Some(0x0403_0201));
+        assert!(mapping.store(8188, 9) && mapping.load(8188) == Some(9));
+        assert!(!mapping.read(8189, &mut bytes) && !mapping.write(usize::MAX, &bytes));
+        assert_eq!((mapping.load(8190), mapping.load(8192), mapping.load(2)), (None, None, None));
+        assert!(!mapping.store(8192, 1));
+        assert!(mapping.read(8192, &mut []));
+    }
+}
