@@ -1,5 +1,6 @@
 //! Test doubles: machine memory over a map, in which untouched frames hold garbage.
 
+pub(crate) mod machine;
 pub(crate) mod platform;
 
 use alloc::boxed::Box;

@@ -262,3 +262,16 @@ impl<P: Platform> Hypervisor<P> {
         self.notify(vcpu);
     }
 }
+
+#[cfg(test)]
+impl<P: Platform> Hypervisor<P> {
+    /// Whether a port's event is pending.
+    pub(crate) fn port_is_pending(&self, domain: &Domain<P>, port: Port) -> bool {
+        self.is_pending(domain, port)
+    }
+
+    /// Takes a port's event, as the guest would that uses the 2-level interface.
+    pub(crate) fn clear_port(&self, domain: &Domain<P>, port: Port) {
+        two_level::clear_pending(&self.platform, domain, port);
+    }
+}

@@ -18,6 +18,8 @@ pub mod platform_op;
 mod policy;
 pub mod sched;
 pub mod sysctl;
+#[cfg(test)]
+mod tests;
 pub mod vcpu;
 pub mod version;
 pub mod vm_assist;

@@ -6,6 +6,8 @@
 mod create;
 mod hvm;
 mod memory;
+#[cfg(test)]
+mod tests;
 mod vcpu;
 
 use alloc::sync::Arc;

@@ -5,6 +5,8 @@ mod cpu;
 mod info;
 mod perfc;
 mod pool;
+#[cfg(test)]
+mod tests;
 
 use xen_abi::sysctl::{INTERFACE_VERSION, Sysctl, SysctlCmd};
 
