@@ -58,9 +58,8 @@ fn secondary() -> ! {
 }
 
 fn banner(info: &BootInfo) {
-    let loader = core::str::from_utf8(&info.loader).unwrap_or("an unnamed loader");
     say!("Xenolith {} (Xen ABI 4.20)", env!("CARGO_PKG_VERSION"));
-    info!("started by {loader} ({})", info.protocol.name());
+    info!("started by {} {}", info.protocol.name(), info.loader.escape_ascii());
     info!("command line: {}", info.command_line.escape_ascii());
 }
 

@@ -23,3 +23,6 @@ pub mod pvh;
 pub mod ranges;
 pub mod rate_limit;
 pub mod terminal;
+
+#[cfg(test)]
+mod tests;

@@ -11,9 +11,12 @@ use talc::{OomHandler, Span, Talc};
 
 use super::{frames, layout, tables};
 
-/// log2 of the frames that the heap grows by, and with which it begins: 256 KiB.
+/// log2 of the frames that the heap grows by: 256 KiB.
 const CHUNK_ORDER: u32 = 6;
 const CHUNK_BYTES: u64 = (FRAME_BYTES as u64) << CHUNK_ORDER;
+/// The heap begins with this much, so that it needn't grow between `frames::hand_over` and
+/// `frames::adopt`.
+const FIRST_BYTES: usize = 768 << 10;
 /// The heap never grows beyond this. What a domain makes the hypervisor allocate is bounded by
 /// its own limits; this is against our own mistakes.
 const MAX_BYTES: u64 = 256 << 20;
@@ -72,8 +75,8 @@ fn back(start: u64, bytes: u64) -> u64 {
 /// Opens the heap.
 pub(super) fn init() {
     let mut heap = HEAP.0.lock();
-    let layout = Layout::new::<u64>();
-    if Grow::handle_oom(&mut heap, layout).is_err() {
+    let first = Layout::array::<u8>(FIRST_BYTES);
+    if !first.is_ok_and(|layout| Grow::handle_oom(&mut heap, layout).is_ok()) {
         fatal!("no memory for the heap");
     }
 }

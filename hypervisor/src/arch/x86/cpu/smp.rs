@@ -76,7 +76,8 @@ pub fn init(madt: &Madt, max: Option<u32>, protections: control::Protections) {
     if !others.is_empty() && max > 1 {
         start_all(&mut cpus, &others, max);
     }
-    info!("{} of {} CPUs run", cpus.len(), others.len() + 1);
+    let milliseconds = time::now().0 / 1_000_000;
+    info!("{} of {} CPUs run, {milliseconds} ms after the start", cpus.len(), others.len() + 1);
     percpu::set_all(cpus);
 }
 
