@@ -39,6 +39,7 @@ fn boot(info: &'static BootInfo) -> ! {
     let protections = arch::cpu::Protections { smep: options.smep, smap: options.smap };
     arch::cpu::enable(protections);
     drivers::acpi::init(info);
+    arch::reset::init(&drivers::acpi::machine().fadt);
     arch::interrupts::init();
     arch::local_apic::init(options.x2apic);
     arch::ioapic::init(&drivers::acpi::machine().madt);

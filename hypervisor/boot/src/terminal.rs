@@ -55,6 +55,11 @@ impl Terminal {
         }
     }
 
+    /// Where the next character goes: column and line.
+    pub fn cursor(&self) -> (usize, usize) {
+        (self.column, self.line)
+    }
+
     fn put(&mut self, byte: u8, screen: &mut dyn Cells) {
         if self.column >= self.columns {
             self.new_line(screen);

@@ -12,6 +12,7 @@ use spin::Mutex;
 
 use crate::drivers::uart::Uart;
 use screen::Screen;
+pub use screen::cursor as screen_cursor;
 
 pub mod debug_keys;
 pub mod input;
@@ -101,6 +102,8 @@ pub fn init_for_emergency() {
     unsafe { LOG.force_unlock() };
     // SAFETY: as above.
     unsafe { CONSOLES.force_unlock() };
+    // SAFETY: as above.
+    unsafe { screen::unlock_for_emergency() };
     let mut consoles = CONSOLES.lock();
     if consoles.serial.iter().all(Option::is_none) && consoles.screen.is_none() {
         let options = Options::default();

@@ -33,7 +33,7 @@ pub fn screen(info: &BootInfo) -> Option<Screen> {
 pub fn vga_text() -> Screen {
     // SAFETY: the text buffer is mapped at its place in the direct map by the boot page tables
     // and by the final ones, and the console lock makes this its only writer.
-    Screen::Text(unsafe { VgaText::new(mm::vga_text()) })
+    Screen::text(unsafe { VgaText::new(mm::vga_text()) })
 }
 
 fn pixels(info: info::Framebuffer) -> Option<Screen> {

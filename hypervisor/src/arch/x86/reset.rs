@@ -3,6 +3,7 @@
 
 use hv_core::types::Hpa;
 use hv_loader::acpi::{AddressSpace, Fadt, Register};
+use spin::Once;
 use x86_64::instructions::tables::lidt;
 use x86_64::structures::DescriptorTablePointer;
 use x86defs::pic::{I8042_COMMAND, I8042_RESET, RESET_CONTROL, RESET_FULL};
@@ -11,10 +12,23 @@ use super::cpu;
 use super::port::Ports;
 use super::time;
 use crate::drivers::acpi;
-use crate::mm;
+use crate::mm::{self, Mmio};
 
 /// How long each way has to work.
 const PATIENCE_NANOS: u64 = 100_000_000;
+
+/// The reset register, where it is in memory: mapped in time, as a panic can't wait for locks.
+static IN_MEMORY: Once<Mmio> = Once::new();
+
+/// Prepares for [`reboot`].
+pub fn init(fadt: &Fadt) {
+    let Some((register, _)) = fadt.reset else { return };
+    if register.space == AddressSpace::MEMORY
+        && let Some(mmio) = mm::map_mmio(Hpa(register.address), 1)
+    {
+        IN_MEMORY.call_once(|| mmio);
+    }
+}
 
 /// Restarts the machine: by ACPI's reset register, else the chipset's, else the keyboard
 /// controller's, else by a triple fault. All other CPUs are stopped first.
@@ -50,7 +64,7 @@ fn write(register: Register, value: u8) {
             unsafe { Ports::new(port) }.write_u8(0, value);
         }
         AddressSpace::MEMORY => {
-            if let Some(mmio) = mm::map_mmio(Hpa(register.address), 1) {
+            if let Some(mmio) = IN_MEMORY.get() {
                 mmio.write_u8(0, value);
             }
         }
