@@ -123,8 +123,9 @@ impl<P: Platform> Hypervisor<P> {
         Ok(())
     }
 
-    /// Stops a domain, keeps why, and tells the toolstack. The hardware domain takes the machine
-    /// along. A domain that has shut down already is left as it is.
+    /// Stops a domain, keeps why, and tells the toolstack once none of its vCPUs runs. The
+    /// hardware domain takes the machine along. A domain that has shut down already is left as it
+    /// is.
     pub fn shut_down(&self, domain: &Arc<Domain<P>>, reason: ShutdownReason) {
         let reason = {
             let mut lifecycle = domain.lifecycle.lock();
@@ -133,17 +134,29 @@ impl<P: Platform> Hypervisor<P> {
             }
             let reason = *lifecycle.latched.get_or_insert(reason);
             lifecycle.shutdown = ShutdownState::Stopping(reason);
+            domain.share.set_stopping(true);
             reason
         };
         if domain.config.hardware {
             self.platform.machine_shutdown(reason);
         }
         self.hold_domain(domain);
-        for vcpu in domain.vcpus() {
-            // No lock is held: vCPUs of this domain that want to shut it down too get on.
-            self.wait_stopped(vcpu);
-        }
-        domain.lifecycle.lock().shutdown = ShutdownState::Stopped(reason);
+        self.finish_shutdown(domain);
+    }
+
+    /// Ends a shutdown, if there is one and none of the domain's vCPUs runs any more. Whoever
+    /// stops running one calls this; nobody waits for another pCPU.
+    pub(crate) fn finish_shutdown(&self, domain: &Arc<Domain<P>>) {
+        let reason = {
+            let mut lifecycle = domain.lifecycle.lock();
+            let ShutdownState::Stopping(reason) = lifecycle.shutdown else { return };
+            if domain.vcpus().any(|vcpu| vcpu.sched.running_on().is_some()) {
+                return;
+            }
+            lifecycle.shutdown = ShutdownState::Stopped(reason);
+            domain.share.set_stopping(false);
+            reason
+        };
         let port = Port(domain.suspend_port.load(Ordering::Acquire));
         if reason == ShutdownReason::SUSPEND && port != Port(0) {
             // If the toolstack has closed it, nobody waits.

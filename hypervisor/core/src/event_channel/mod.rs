@@ -9,6 +9,10 @@
 //!
 //! Sending is a hot path: it takes the locks of the two channels, one after the other, and
 //! allocates nothing. Upcalls happen after they are given back.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
 mod bind;
 mod channel;

@@ -124,6 +124,7 @@ impl<P: Platform> Hypervisor<P> {
         let scheduler = &self.scheduler;
         let queue = scheduler.queue(cpu);
         let ratelimit = scheduler.ratelimit_ns();
+        self.even_out(cpu);
         let mut inner = queue.inner.lock();
         queue.resched.store(false, Ordering::SeqCst);
         inner.account(now);
@@ -179,6 +180,12 @@ impl<P: Platform> Hypervisor<P> {
         if switched {
             for vcpu in previous.iter().chain(&next) {
                 vcpu.publish_runstate(&self.platform);
+            }
+            if let Some(vcpu) = &previous
+                && vcpu.sched.share.is_stopping()
+                && let Some(domain) = vcpu.domain()
+            {
+                self.finish_shutdown(&domain);
             }
         }
         Next { vcpu: next, until, switched }
@@ -355,9 +362,9 @@ impl<P: Platform> Hypervisor<P> {
         }
     }
 
-    /// Lets idle pCPUs come for those that wait in a queue, and unlocks that.
+    /// Lets pCPUs with less to do come for those that wait in a queue, and unlocks that.
     fn share_load(&self, inner: MutexGuard<'_, Inner<P>>) {
-        let helpers = self.idle_helpers(&inner);
+        let helpers = self.helpers(&inner);
         drop(inner);
         for helper in helpers.iter() {
             self.ask_to_schedule(helper);

@@ -13,6 +13,9 @@ use crate::sched::run_queue::Inner;
 use crate::types::CpuId;
 use crate::vcpu::Vcpu;
 
+/// How many more vCPUs a pCPU must have than another for it to be better that one moves.
+const WORTH_MOVING: u32 = 2;
+
 impl<P: Platform> Hypervisor<P> {
     /// Gives a vCPU that is in no queue the best home. Whether that is a new one. Only under the
     /// lock of the old home's queue.
@@ -61,19 +64,33 @@ impl<P: Platform> Hypervisor<P> {
         })
     }
 
-    /// The idle pCPUs that may run one of those that wait in a queue. All of them, as one may
-    /// have found other work meanwhile.
-    pub(super) fn idle_helpers(&self, inner: &Inner<P>) -> CpuSet {
+    /// The pCPUs that have so much less to do than one with this queue that they should take one
+    /// of those that wait there. All of them, as one may have found other work meanwhile.
+    pub(super) fn helpers(&self, inner: &Inner<P>) -> CpuSet {
         if inner.ready.is_empty() {
             return CpuSet::EMPTY;
         }
+        let load = inner.load();
         let online = self.scheduler.online();
         online
             .iter()
             .take_while(|cpu| self.has_queue(*cpu))
-            .filter(|cpu| self.scheduler.queue(*cpu).load() == 0)
+            .filter(|cpu| self.scheduler.queue(*cpu).load() + WORTH_MOVING <= load)
             .filter(|cpu| inner.ready.any(|vcpu| vcpu.sched.may_run_on(*cpu)))
             .collect()
+    }
+
+    /// Takes one waiting vCPU from the pCPU that has most to do, if that is so much more than
+    /// the caller has that it is worth it. No run queue may be locked.
+    pub(super) fn even_out(&self, cpu: CpuId) {
+        let load = self.scheduler.queue(cpu).load();
+        let queues = self.scheduler.queues.iter().enumerate();
+        let busiest = queues.max_by_key(|(_, queue)| queue.load());
+        if let Some((index, queue)) = busiest
+            && queue.load() >= load + WORTH_MOVING
+        {
+            self.steal_from(CpuId(index as u32), cpu);
+        }
     }
 
     fn has_queue(&self, cpu: CpuId) -> bool {

@@ -83,9 +83,7 @@ impl<P: Platform> RunQueue<P> {
 
     /// Publishes what others may read. To be called before the lock is given back.
     pub fn publish(&self, inner: &Inner<P>) {
-        let running = u32::from(inner.current.is_some());
-        let ready = u32::try_from(inner.ready.len()).unwrap_or(u32::MAX);
-        self.load.store(ready.saturating_add(running), Ordering::Relaxed);
+        self.load.store(inner.load(), Ordering::Relaxed);
         let current = inner.current.as_ref().map(|vcpu| vruntime(vcpu));
         let first = match (current, inner.ready.first_vruntime()) {
             (Some(a), Some(b)) if before(b, a) => Some(b),
@@ -171,6 +169,12 @@ impl<P: Platform> Inner<P> {
         current.sched.share.charge(ran_ns);
         current.sched.vruntime.store(self.projected(current, now), Ordering::Relaxed);
         self.accounted = Nanos(now.0.max(self.accounted.0));
+    }
+
+    /// How many vCPUs are ready or running here.
+    pub fn load(&self) -> u32 {
+        let running = u32::from(self.current.is_some());
+        u32::try_from(self.ready.len()).unwrap_or(u32::MAX).saturating_add(running)
     }
 
     /// How long nobody ran here, up to `now`.

@@ -3,7 +3,7 @@
 //! A cap is a budget of running time per period, common to all vCPUs of the domain. A vCPU that
 //! finds the budget spent waits for the next period.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use spin::Mutex;
 
@@ -17,6 +17,8 @@ pub const CAP_PERIOD_NS: u64 = 20_000_000;
 /// What the vCPUs of a domain have in common for the scheduler.
 pub struct DomainShare {
     pauses: AtomicU32,
+    /// Whether a shutdown waits for the vCPUs to stop running.
+    stopping: AtomicBool,
     weight: AtomicU32,
     /// Percent of one pCPU; 0 is no limit.
     cap: AtomicU32,
@@ -35,6 +37,7 @@ impl DomainShare {
     pub const fn new() -> Self {
         Self {
             pauses: AtomicU32::new(0),
+            stopping: AtomicBool::new(false),
             weight: AtomicU32::new(DEFAULT_WEIGHT as u32),
             cap: AtomicU32::new(0),
             budget: Mutex::new(Budget { left_ns: 0, period_end: Nanos(0) }),
@@ -75,6 +78,15 @@ impl DomainShare {
     pub(crate) fn unpause(&self) {
         let before = self.pauses.fetch_sub(1, Ordering::SeqCst);
         assert!(before > 0, "a domain was unpaused more often than it was paused");
+    }
+
+    /// Whether a shutdown waits for the vCPUs to stop running.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_stopping(&self, stopping: bool) {
+        self.stopping.store(stopping, Ordering::SeqCst);
     }
 
     /// Notes that a vCPU of the domain ran for `ran_ns`.

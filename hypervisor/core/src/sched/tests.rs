@@ -5,9 +5,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use proptest::prelude::*;
+use xen_abi::sched::ShutdownReason;
 
 use super::*;
-use crate::domain::Domain;
+use crate::domain::{Domain, ShutdownState};
 use crate::errno::Errno;
 use crate::sched::entity::Affinity;
 use crate::testing::platform::{TestPlatform, hypervisor};
@@ -17,12 +18,14 @@ const TICK_NS: u64 = 100_000;
 const MS: u64 = 1_000_000;
 
 type TestDomain = Arc<Domain<TestPlatform>>;
+type TestVcpu = Arc<Vcpu<TestPlatform>>;
 
 /// A machine whose pCPUs follow the scheduler.
 struct Machine {
     hv: Hypervisor<TestPlatform>,
     now: u64,
-    running: Vec<(Option<Arc<Vcpu<TestPlatform>>>, Option<Nanos>)>,
+    /// What each pCPU runs, and until when.
+    running: Vec<(Option<TestVcpu>, Option<Nanos>)>,
     ran_ns: BTreeMap<(DomId, VcpuId), u64>,
     switches: u32,
 }
@@ -231,6 +234,27 @@ fn nobody_waits_while_a_pcpu_idles() {
 }
 
 #[test]
+fn load_is_evened_out_among_busy_pcpus() {
+    let mut machine = Machine::new(2);
+    let domain = machine.domain(1, 6, 256, 0);
+    for id in 0..6 {
+        pin(&machine.hv, vcpu(&domain, id), u32::from(id == 5));
+    }
+    machine.run(10);
+    // One is alone on its pCPU, without an end to its turn. Now all could go there.
+    for id in 0..6 {
+        let vcpu = vcpu(&domain, id);
+        vcpu.sched.change_affinity(|affinity| affinity.hard = CpuSet::ALL);
+    }
+    machine.run(100);
+    let before = machine.ran_ns.clone();
+    machine.run(3000);
+    for (id, ran) in &machine.ran_ns {
+        assert_ratio(ran - before[id], 1000 * MS, 100);
+    }
+}
+
+#[test]
 fn affinity_is_obeyed_at_once() {
     let mut machine = Machine::new(3);
     let domain = machine.domain(1, 1, 256, 0);
@@ -270,6 +294,22 @@ fn pauses_add_up() {
     assert_eq!(machine.hv.unpause_domain(&domain), Err(Errno::EINVAL));
     machine.run(1);
     assert_eq!(machine.ran(&domain), MS);
+}
+
+#[test]
+fn a_shutdown_is_over_when_the_last_vcpu_has_stopped() {
+    let mut machine = Machine::new(3);
+    let domain = machine.domain(1, 3, 256, 0);
+    machine.run(1);
+    machine.hv.on_cpu(1);
+    machine.hv.shut_down(&domain, ShutdownReason::REBOOT);
+    assert_eq!(domain.shutdown_state(), ShutdownState::Stopping(ShutdownReason::REBOOT));
+    machine.react();
+    assert_eq!(domain.shutdown_state(), ShutdownState::Stopped(ShutdownReason::REBOOT));
+    assert!(machine.running.iter().all(|(vcpu, _)| vcpu.is_none()));
+    machine.hv.resume_domain(&domain);
+    machine.run(1);
+    assert!(machine.running.iter().all(|(vcpu, _)| vcpu.is_some()));
 }
 
 #[test]
