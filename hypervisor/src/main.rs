@@ -19,9 +19,17 @@ mod log;
 mod arch;
 mod console;
 mod debug;
+mod dom0;
 mod drivers;
+mod guest_access;
+mod irq;
+mod machine;
 mod mm;
 mod panic;
+mod platform;
+mod power;
+
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use hv_boot::info::BootInfo;
 use hv_boot::options::Options;
@@ -49,13 +57,27 @@ fn boot(info: &'static BootInfo) -> ! {
     debug::init();
     console::input::init(&options, &drivers::acpi::machine().madt);
     arch::cpu::start_others(&drivers::acpi::machine().madt, options.max_cpus, protections);
+    machine::firmware::set_screen(info.display, info.efi);
+    let hv = platform::init(info);
     info!("hypervisor memory: {} KiB", mm::frames::used_bytes() >> 10);
-    arch::cpu::idle()
+    let virt = enable_virtualization();
+    dom0::start(hv, info, &options);
+    DOM0_BUILT.store(true, Ordering::Release);
+    arch::hvm::run(virt)
 }
+
+static DOM0_BUILT: AtomicBool = AtomicBool::new(false);
 
 /// What every other CPU does once it is set up.
 fn secondary() -> ! {
-    arch::cpu::idle()
+    while !DOM0_BUILT.load(Ordering::Acquire) {
+        core::hint::spin_loop();
+    }
+    arch::hvm::run(enable_virtualization())
+}
+
+fn enable_virtualization() -> arch::hvm::SvmCpu {
+    arch::hvm::SvmCpu::enable().unwrap_or_else(|why| fatal!("this machine can't run guests: {why}"))
 }
 
 fn banner(info: &BootInfo) {

@@ -68,6 +68,11 @@ impl<const N: usize> LogRing<N> {
     pub fn clear(&mut self) {
         self.cleared = self.written;
     }
+
+    /// The index of the oldest byte that was not cleared.
+    pub fn start(&self) -> u32 {
+        self.cleared
+    }
 }
 
 impl<const N: usize> Default for LogRing<N> {

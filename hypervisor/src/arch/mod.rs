@@ -3,4 +3,4 @@
 mod x86;
 
 pub use x86::apic::{ioapic, local as local_apic};
-pub use x86::{cpu, interrupts, port, reset, time};
+pub use x86::{cpu, hvm, interrupts, port, reset, time};

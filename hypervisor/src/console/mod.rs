@@ -8,6 +8,7 @@ use arrayvec::ArrayVec;
 use hv_boot::info::BootInfo;
 use hv_boot::log_ring::{LogRing, ReadRequest};
 use hv_boot::options::Options;
+use hv_core::types::DomId;
 use spin::Mutex;
 
 use crate::drivers::uart::Uart;
@@ -142,4 +143,14 @@ fn replay(consoles: &mut Consoles, serial: bool) {
         }
         index = next;
     }
+}
+
+/// Writes what a domain says.
+pub fn domain_output(_: DomId, text: &[u8]) {
+    show(text);
+}
+
+/// The index of the log's oldest byte that was not cleared.
+pub fn log_start() -> u32 {
+    LOG.lock().start()
 }

@@ -4,9 +4,9 @@
 //! needs stays whole. [`hand_over`] ends that: it puts all that is left into a [`FrameTable`].
 #![expect(unsafe_code, reason = "makes the frame table's storage out of frames")]
 
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use arrayvec::ArrayVec;
 use hv_boot::info::BootInfo;
 use hv_boot::memory_map;
 use hv_boot::ranges::{Range, Ranges};
@@ -71,6 +71,14 @@ pub fn take(order: u32) -> Option<Hpa> {
     Some(taken)
 }
 
+/// Gives back what [`take`] took, once the frame table is adopted. Frames from before are lost.
+pub fn give(at: Hpa, order: u32) {
+    if let Some(table) = TABLE.get() {
+        table.put_range(FrameRange { start: at.mfn(), frames: 1 << order });
+        USED.fetch_sub((FRAME_BYTES as u64) << order, Ordering::Relaxed);
+    }
+}
+
 /// Takes memory while booting, as high as possible between two addresses. It doesn't count as
 /// used by the hypervisor.
 pub(super) fn take_early(bytes: u64, align: u64, floor: u64, ceiling: u64) -> Option<Hpa> {
@@ -97,6 +105,7 @@ pub fn used_bytes() -> u64 {
 /// included, goes into the table; the modules' frames are then claimed for the hypervisor.
 ///
 /// [`take`] fails from now until [`adopt`], so the heap can't grow in between.
+#[inline(never)]
 pub fn hand_over() -> FrameTable {
     let mut free = EARLY.lock();
     for module in modules::modules() {
@@ -133,7 +142,7 @@ pub fn adopt(table: &'static FrameTable) {
     TABLE.call_once(|| table);
 }
 
-fn frame_ranges(free: &Ranges) -> ArrayVec<FrameRange, 512> {
+fn frame_ranges(free: &Ranges) -> Vec<FrameRange> {
     free.iter()
         .map(|range| FrameRange::between(Hpa(range.start).mfn(), Hpa(range.end).mfn()))
         .collect()

@@ -2,6 +2,8 @@
 //!
 //! Locks, from the outermost: heap, page tables, early frames or the frame table.
 
+mod frame_box;
+mod frame_buffer;
 pub mod frames;
 mod heap;
 mod image;
@@ -15,10 +17,12 @@ mod tables;
 use hv_boot::info::BootInfo;
 use hv_core::types::Hpa;
 
+pub use frame_box::FrameBox;
+pub use frame_buffer::FrameBuffer;
 pub use image::is_code;
 pub use layout::BOOT_MAPPED;
 pub use mmio::{Caching, Mmio, map_mmio};
-pub use modules::modules;
+pub use modules::{BootModule, modules};
 pub use stacks::Stack;
 pub use tables::{Trampoline, is_mapped, switch};
 

@@ -1,4 +1,5 @@
 //! The boot modules: the files that the boot loader put into memory beside us.
+#![expect(unsafe_code, reason = "makes a slice out of a module's frames")]
 
 use alloc::vec::Vec;
 
@@ -21,7 +22,7 @@ pub struct BootModule {
     /// Where it lies, on a frame boundary if it was moved or the loader aligned it.
     pub start: Hpa,
     /// Its length in bytes.
-    pub bytes: u64,
+    pub len: u64,
     /// Its command line.
     pub command_line: Vec<u8>,
 }
@@ -29,7 +30,15 @@ pub struct BootModule {
 impl BootModule {
     /// The whole frames that it touches.
     pub fn frames(&self) -> Range {
-        Range::around(self.start.0, self.start.0 + self.bytes)
+        Range::around(self.start.0, self.start.0 + self.len)
+    }
+
+    /// The file itself. Its frames must not have been given away.
+    pub fn bytes(&self) -> &'static [u8] {
+        let place = phys::pointer(self.start, self.len as usize);
+        // SAFETY: the module's frames are the hypervisor's, and mapped; nobody writes them as
+        // long as that is so.
+        unsafe { core::slice::from_raw_parts(place, self.len as usize) }
     }
 
     /// Copies `into.len()` bytes out, from `offset` on.
@@ -37,7 +46,7 @@ impl BootModule {
     /// # Panics
     /// If they are not all within the module.
     pub fn read(&self, offset: u64, into: &mut [u8]) {
-        let inside = offset.checked_add(into.len() as u64).is_some_and(|end| end <= self.bytes);
+        let inside = offset.checked_add(into.len() as u64).is_some_and(|end| end <= self.len);
         assert!(inside, "{} bytes at {offset:#x} are not in the module", into.len());
         phys::read(Hpa(self.start.0 + offset), into);
     }
@@ -55,7 +64,7 @@ pub(super) fn init(info: &BootInfo) {
     MODULES.call_once(|| {
         let take = |module: &hv_boot::info::Module| BootModule {
             start: move_up(module.start, module.bytes),
-            bytes: module.bytes,
+            len: module.bytes,
             command_line: module.command_line.to_vec(),
         };
         info.modules.iter().map(take).collect()

@@ -15,6 +15,7 @@ use hv_loader::acpi::PhysRead;
 
 use super::layout::{DIRECT_MAP, DIRECT_MAP_BYTES};
 use super::tables;
+use crate::platform::Machine;
 
 unsafe extern "C" {
     /// Copies bytes; the two ranges don't overlap (`mem.S`).
@@ -88,11 +89,7 @@ word!(word_u16, AtomicU16, u16);
 word!(word_u32, AtomicU32, u32);
 word!(word_u64, AtomicU64, u64);
 
-/// Machine frames through the direct map.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Frames;
-
-impl FrameMemory for Frames {
+impl FrameMemory for Machine {
     fn read(&self, mfn: Mfn, offset: usize, into: &mut [u8]) {
         within(mfn, offset, into.len());
         read(Hpa(mfn.hpa().0 + offset as u64), into);

@@ -402,6 +402,8 @@ pub mod ioio {
     pub const REP: u64 = 1 << 3;
     /// Operand sizes of 8, 16 and 32 bits: bits 4 to 6; as a number of bytes after this shift.
     pub const SIZE_SHIFT: u32 = 4;
+    /// Address sizes of 16, 32 and 64 bits: bits 7 to 9; times 16 a number of bits.
+    pub const ADDRESS_SHIFT: u32 = 7;
     /// Where the port number starts.
     pub const PORT_SHIFT: u32 = 16;
 }

@@ -51,6 +51,11 @@ impl TscClock {
         self.hz
     }
 
+    /// Multiplier and shift from ticks to nanoseconds, as in `vcpu_time_info`.
+    pub const fn scale(&self) -> (u32, i8) {
+        (self.mul, self.shift)
+    }
+
     /// The TSC's frequency, in kHz.
     pub const fn khz(&self) -> u32 {
         (self.hz / 1000) as u32

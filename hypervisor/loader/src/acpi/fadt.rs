@@ -31,6 +31,11 @@ pub struct Register {
 }
 
 impl Register {
+    /// The number of its first port, if it is ports.
+    pub fn port(self) -> Option<u16> {
+        (self.space == AddressSpace::IO).then(|| u16::try_from(self.address).ok()).flatten()
+    }
+
     /// Reads the structure at `offset`.
     pub(super) fn read(table: &[u8], offset: usize) -> Option<Self> {
         let field = table.get(offset..)?;

@@ -54,6 +54,12 @@ pub fn window() {
     x86_64::instructions::interrupts::disable();
 }
 
+/// Sleeps until an interrupt, and handles it.
+pub fn wait() {
+    x86_64::instructions::interrupts::enable_and_hlt();
+    x86_64::instructions::interrupts::disable();
+}
+
 /// Calls a vector's handler, from the entry code.
 pub(super) fn dispatch(vector: u8) {
     COUNTS[usize::from(vector)].fetch_add(1, Ordering::Relaxed);

@@ -3,8 +3,8 @@
 pub mod apic;
 pub mod boot;
 pub mod cpu;
+pub mod hvm;
 pub mod interrupts;
-pub mod msr;
 pub mod port;
 pub mod reset;
 pub mod time;

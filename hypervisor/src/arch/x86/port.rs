@@ -63,3 +63,25 @@ impl Ports {
         unsafe { PortWriteOnly::new(self.base.wrapping_add(offset)).write(value) }
     }
 }
+
+/// Reads 1, 2 or 4 bytes from a port of the hardware domain's that the hypervisor has to see.
+pub fn read(port: u16, bytes: u8) -> u32 {
+    // SAFETY: the port is the hardware domain's, which may do this to its devices anyway.
+    let ports = unsafe { Ports::new(port) };
+    match bytes {
+        1 => ports.read_u8(0).into(),
+        2 => ports.read_u16(0).into(),
+        _ => ports.read_u32(0),
+    }
+}
+
+/// Writes 1, 2 or 4 bytes to a port of the hardware domain's that the hypervisor has to see.
+pub fn write(port: u16, bytes: u8, value: u32) {
+    // SAFETY: as in `read`.
+    let ports = unsafe { Ports::new(port) };
+    match bytes {
+        1 => ports.write_u8(0, value as u8),
+        2 => ports.write_u16(0, value as u16),
+        _ => ports.write_u32(0, value),
+    }
+}

@@ -162,6 +162,6 @@ boot_pd:
 .global boot_stack_guard
 boot_stack_guard:
     .skip 4096
-    .skip 64 * 1024
+    .skip 128 * 1024
 .global boot_stack_top
 boot_stack_top:

@@ -62,6 +62,7 @@ trampoline_long_mode:
     ud2
 
 .balign 8
+.global trampoline_gdt
 trampoline_gdt:
     .quad   0
     .quad   0x00af9b000000ffff                  /* 0x08: 64-bit code */

@@ -3,7 +3,7 @@
 
 use x86_64::registers::control::{Cr4, Cr4Flags};
 use x86_64::registers::model_specific::Msr;
-use x86defs::cpuid::{Leaf1Edx, Leaf7Ebx, Leaf7Ecx};
+use x86defs::cpuid::{Leaf1Ecx, Leaf1Edx, Leaf7Ebx, Leaf7Ecx};
 use x86defs::msr::Msr as Index;
 
 use super::features::features;
@@ -38,6 +38,7 @@ pub fn enable(wanted: Protections) {
         Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION,
         features.leaf7_ecx.contains(Leaf7Ecx::UMIP),
     );
+    cr4.set(Cr4Flags::OSXSAVE, features.leaf1_ecx.contains(Leaf1Ecx::XSAVE));
     cr4.set(Cr4Flags::MACHINE_CHECK_EXCEPTION, features.leaf1_edx.contains(Leaf1Edx::MCE));
     // SAFETY: no page of the hypervisor is a user page, so SMEP and SMAP forbid nothing that it
     // does; nothing runs in ring 3; machine checks have a vector.

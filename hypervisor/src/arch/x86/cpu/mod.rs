@@ -12,12 +12,15 @@ mod smp;
 mod stop;
 mod trap;
 
-use super::apic::pic;
+use hv_core::types::CpuId;
+
+use super::apic::{local, pic};
+use super::interrupts;
 
 pub use backtrace::{print_from as print_backtrace_from, print_here as print_backtrace};
 pub use control::{Protections, enable};
 pub use features::{cpuid, features, require};
-pub use percpu::{PerCpu, all, this_cpu};
+pub use percpu::{PerCpu, all, boot_cpu, this_cpu};
 pub use smp::init as start_others;
 pub use stop::{print_all, stop, stop_others};
 pub use trap::{ControlRegisters, TrapFrame};
@@ -35,7 +38,13 @@ pub fn init_boot_cpu() {
 /// Sleeps and handles interrupts, for ever.
 pub fn idle() -> ! {
     loop {
-        x86_64::instructions::interrupts::enable_and_hlt();
-        x86_64::instructions::interrupts::disable();
+        interrupts::wait();
+    }
+}
+
+/// Makes another CPU leave guest mode or its sleep.
+pub fn kick(cpu: CpuId) {
+    if let Some(cpu) = all().get(cpu.0 as usize) {
+        local::send(cpu.apic_id(), interrupts::KICK);
     }
 }

@@ -57,6 +57,10 @@ pub struct PortAccess {
     pub input: bool,
     /// INS or OUTS: the data are in guest memory.
     pub string: bool,
+    /// With a REP prefix.
+    pub repeat: bool,
+    /// 16, 32 or 64: the address size of a string instruction.
+    pub address_bits: u8,
     /// RIP of the following instruction.
     pub next_rip: u64,
 }
@@ -78,8 +82,24 @@ pub struct MemoryFault {
 
 /// Names of the exit reasons as `xm perf` shows them; [`Exit::reason`] indexes it.
 pub const REASONS: [&str; 18] = [
-    "interrupt", "nmi", "window", "cpuid", "hlt", "hypercall", "rdmsr", "wrmsr", "port", "npf",
-    "mmio", "xsetbv", "cache", "exception", "forbidden", "triple_fault", "refused", "unknown",
+    "interrupt",
+    "nmi",
+    "window",
+    "cpuid",
+    "hlt",
+    "hypercall",
+    "rdmsr",
+    "wrmsr",
+    "port",
+    "npf",
+    "mmio",
+    "xsetbv",
+    "cache",
+    "exception",
+    "forbidden",
+    "triple_fault",
+    "refused",
+    "unknown",
 ];
 
 impl Exit {

@@ -10,7 +10,7 @@ mod rtc;
 mod timer;
 mod tsc;
 
-use hv_boot::clock::Rate;
+use hv_core::time::clock::TscClock;
 use hv_core::types::Nanos;
 use spin::Once;
 
@@ -18,21 +18,14 @@ pub use rtc::wall_clock_at_boot;
 pub use timer::{enable as enable_timer, set_deadline};
 pub use tsc::{check_against_boot_cpu, read as read_tsc, serve_check};
 
-/// How the TSC measures time.
-#[derive(Clone, Copy, Debug)]
-struct Clock {
-    rate: Rate,
-    /// What the TSC counted at time 0.
-    start: u64,
-}
-
-static CLOCK: Once<Clock> = Once::new();
+/// System time by the TSC. It is the clock that guests get, so theirs and ours are the same.
+static CLOCK: Once<TscClock> = Once::new();
 
 /// Finds out the rates of the TSC and the local APIC's timer, and starts the clock. `start` is
 /// the TSC's value at the hypervisor's entry, which is time 0.
 pub fn init(start: u64) {
     let rates = calibrate::run();
-    CLOCK.call_once(|| Clock { rate: rates.tsc, start });
+    CLOCK.call_once(|| TscClock::new(rates.tsc.hz(), start, Nanos(0), true));
     let mhz = rates.tsc.hz() / 1000;
     info!("TSC: {}.{:03} MHz, by {}", mhz / 1000, mhz % 1000, rates.by);
     timer::init(rates.apic_timer);
@@ -41,9 +34,7 @@ pub fn init(start: u64) {
 
 /// The time since the hypervisor's start; the same on all CPUs. 0 before [`init`].
 pub fn now() -> Nanos {
-    CLOCK
-        .get()
-        .map_or(Nanos(0), |clock| Nanos(clock.rate.nanos(tsc::read().saturating_sub(clock.start))))
+    CLOCK.get().map_or(Nanos(0), |clock| clock.nanos(tsc::read()))
 }
 
 /// Ticks of the TSC in a second.
@@ -51,7 +42,7 @@ pub fn now() -> Nanos {
 /// # Panics
 /// Before [`init`].
 pub fn tsc_hz() -> u64 {
-    clock().rate.hz()
+    clock().hz()
 }
 
 /// What the TSC counts at a time.
@@ -59,8 +50,15 @@ pub fn tsc_hz() -> u64 {
 /// # Panics
 /// Before [`init`].
 pub fn tsc_at(time: Nanos) -> u64 {
-    let clock = clock();
-    clock.start.saturating_add(clock.rate.ticks(time.0))
+    clock().tsc_at(time)
+}
+
+/// When the TSC counts this.
+///
+/// # Panics
+/// Before [`init`].
+pub fn nanos_at(tsc: u64) -> Nanos {
+    clock().nanos(tsc)
 }
 
 /// Waits. Only for drivers, at boot.
@@ -86,6 +84,10 @@ pub fn delay_anyhow(nanos: u64) {
     }
 }
 
-fn clock() -> &'static Clock {
+/// System time by the TSC.
+///
+/// # Panics
+/// Before [`init`].
+pub fn clock() -> &'static TscClock {
     CLOCK.get().expect("the clock is started at boot")
 }

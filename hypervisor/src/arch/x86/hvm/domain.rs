@@ -1,0 +1,133 @@
+//! The architecture's part of a domain.
+
+use alloc::boxed::Box;
+use core::ops::Range;
+use core::sync::atomic::AtomicU64;
+
+use hv_core::hypercall::version;
+use hv_core::types::{DomId, Gfn, Hpa};
+use hv_x86::cpuid::{BadLeaf, CpuPolicy, GuestCpuid, TscInfo, XenInfo};
+use hv_x86::msr::{HypercallInstruction, MsrPolicy};
+use hv_x86::vioapic::Vioapics;
+use spin::{Mutex, RwLock};
+use x86defs::msr::Msr;
+use xen_abi::arch_x86::xen::CpuidLeaf;
+
+use super::cpuid;
+use super::ports::DomainPorts;
+use crate::arch::{cpu, time};
+
+/// RDTSC is never emulated: `TSC_MODE_NEVER_EMULATE`.
+const TSC_MODE_NATIVE: u32 = 2;
+
+/// What a domain has of this architecture.
+pub struct DomainArch {
+    /// What CPUID tells it.
+    pub cpuid: RwLock<GuestCpuid>,
+    /// Which MSRs it has.
+    pub msr_policy: MsrPolicy,
+    /// Width of its physical addresses, in bits.
+    pub physical_bits: u8,
+    /// The features that it may switch on in XCR0.
+    pub xcr0_mask: u64,
+    /// Which instruction makes a hypercall.
+    pub hypercall_instruction: HypercallInstruction,
+    /// Its IO-APICs, where it has some: the hardware domain's twins of the physical ones.
+    pub io_apics: Option<Mutex<Vioapics>>,
+    /// Guest frames of devices that the hypervisor emulates or hides: never mapped.
+    hidden: Box<[Range<Gfn>]>,
+    /// Which ports it reaches without an exit.
+    pub(super) ports: DomainPorts,
+    /// Counts the changes to the second stage after which cached translations are wrong.
+    pub second_stage_generation: AtomicU64,
+}
+
+impl DomainArch {
+    /// Width of a guest's physical addresses, in bits.
+    pub const GUEST_ADDRESS_BITS: u8 = 48;
+
+    /// The part of the hardware domain, which has all that the machine has and the hypervisor
+    /// doesn't keep. `io_apics` are the twins of the physical ones, `hidden` the guest frames of
+    /// devices that it must not reach. `None` if there is no memory.
+    pub fn hardware(
+        id: DomId,
+        vcpus: u32,
+        io_apics: Vioapics,
+        hidden: Box<[Range<Gfn>]>,
+    ) -> Option<Self> {
+        let arch =
+            Self::with_policy(id, vcpus, cpuid::guest_max().clone(), DomainPorts::hardware()?);
+        Some(Self { io_apics: Some(Mutex::new(io_apics)), hidden, ..arch })
+    }
+
+    /// The part of a guest, which has no device of the machine's. `None` if there is no memory.
+    pub fn guest(id: DomId, vcpus: u32) -> Option<Self> {
+        let policy = cpuid::guest_max().guest_default();
+        Some(Self::with_policy(id, vcpus, policy, DomainPorts::guest()?))
+    }
+
+    fn with_policy(id: DomId, vcpus: u32, policy: CpuPolicy, ports: DomainPorts) -> Self {
+        let (physical_bits, xcr0_mask) = (policy.physical_bits(), policy.xcr0());
+        let hypercall_instruction = if policy.is_intel() {
+            HypercallInstruction::Vmcall
+        } else {
+            HypercallInstruction::Vmmcall
+        };
+        let cpuid = GuestCpuid::new(policy, vcpus, xen_info(id));
+        let patch_level = cpu::msr::read(Msr::PATCH_LEVEL).unwrap_or(0);
+        Self {
+            msr_policy: cpuid.msr_policy(patch_level),
+            cpuid: RwLock::new(cpuid),
+            physical_bits,
+            xcr0_mask,
+            hypercall_instruction,
+            io_apics: None,
+            hidden: Box::new([]),
+            ports,
+            second_stage_generation: AtomicU64::new(0),
+        }
+    }
+
+    /// Changes what CPUID tells the domain, before it first runs.
+    ///
+    /// # Errors
+    /// The first leaf that this machine can't give it; nothing has changed then.
+    pub fn set_policy(&self, id: DomId, vcpus: u32, leaves: &[CpuidLeaf]) -> Result<(), BadLeaf> {
+        let mut cpuid = self.cpuid.write();
+        let mut policy = cpuid.policy().clone();
+        policy.overlay(leaves.iter().copied())?;
+        policy.sanitise(cpuid::guest_max())?;
+        *cpuid = GuestCpuid::new(policy, vcpus, xen_info(id));
+        Ok(())
+    }
+
+    /// The machine address of the map of ports that it may reach.
+    pub fn port_map(&self) -> Hpa {
+        self.ports.map()
+    }
+
+    /// Whether a guest frame belongs to a device that the hypervisor emulates or hides.
+    pub fn is_hidden(&self, gfn: Gfn) -> bool {
+        self.hidden.iter().any(|range| range.contains(&gfn))
+    }
+}
+
+fn xen_info(domain: DomId) -> XenInfo {
+    let clock = time::clock();
+    let (multiplier, shift) = clock.scale();
+    XenInfo {
+        domain,
+        version: (version::MAJOR as u16, version::MINOR as u16),
+        tsc: TscInfo {
+            mode: TSC_MODE_NATIVE,
+            khz: clock.khz(),
+            host_khz: clock.khz(),
+            multiplier,
+            shift,
+            reliable: clock.is_stable(),
+            rdtscp: true,
+            ..TscInfo::default()
+        },
+        iommu_mappings: false,
+    }
+}

@@ -1,0 +1,132 @@
+//! RDMSR and WRMSR.
+#![expect(unsafe_code, reason = "loads TSC_AUX, which no control block switches")]
+
+use hv_core::types::Hpa;
+use hv_x86::decode::{Gpr, Intercepted};
+use hv_x86::fault::{Exception, GpFault};
+use hv_x86::msr::{Context, MsrPolicy, Read, SVM_MAP_BYTES, Write, hypercall_page, svm_map};
+use spin::Once;
+use x86defs::msr::{Efer, Msr};
+
+use super::backend::Backend;
+use super::guest::Guest;
+use crate::arch::cpu::msr;
+use crate::arch::time;
+use crate::guest_access;
+use crate::mm::FrameBox;
+
+const CR0_PG: u64 = 1 << 31;
+
+/// RDMSR of the register in ECX.
+pub fn read(guest: &mut Guest<'_>) {
+    let index = guest.context.hw.regs().general.get(Gpr::RCX) as u32;
+    match value(guest, index) {
+        Ok(value) => {
+            let general = &mut guest.context.hw.regs_mut().general;
+            general.set(Gpr::RAX, value & 0xffff_ffff);
+            general.set(Gpr::RDX, value >> 32);
+            guest.skip(Intercepted::Rdmsr);
+        }
+        Err(GpFault) => {
+            debug!("{}v{} reads MSR {index:#x}", guest.domain.id, guest.vcpu.id.0);
+            guest.raise(Exception::Gp);
+        }
+    }
+}
+
+fn value(guest: &mut Guest<'_>, index: u32) -> Result<u64, GpFault> {
+    let lapic = &guest.vcpu.arch.lapic;
+    match guest.context.msrs.read(index, &guest.domain.arch.msr_policy)? {
+        Read::Value(value) => Ok(value),
+        Read::LocalApic => lapic.with(|lapic| match Msr(index) {
+            Msr::APIC_BASE => Ok(lapic.apic_base()),
+            Msr::TSC_DEADLINE => Ok(lapic.tsc_deadline()),
+            _ => lapic.msr_read(index, time::now),
+        }),
+        Read::ControlBlock => guest.context.hw.stored_msr(index).ok_or(GpFault),
+        Read::Efer => Ok(guest.context.hw.paging().efer),
+        Read::Tsc => Ok(time::read_tsc().wrapping_add(guest.context.hw.tsc_offset())),
+    }
+}
+
+/// WRMSR to the register in ECX.
+pub fn write(guest: &mut Guest<'_>) {
+    let general = &guest.context.hw.regs().general;
+    let index = general.get(Gpr::RCX) as u32;
+    let value = general.get(Gpr::RDX) << 32 | general.get(Gpr::RAX) & 0xffff_ffff;
+    match store(guest, index, value) {
+        Ok(()) => guest.skip(Intercepted::Wrmsr),
+        Err(GpFault) => {
+            debug!("{}v{} writes {value:#x} to MSR {index:#x}", guest.domain.id, guest.vcpu.id.0);
+            guest.raise(Exception::Gp);
+        }
+    }
+}
+
+fn store(guest: &mut Guest<'_>, index: u32, value: u64) -> Result<(), GpFault> {
+    let paging = guest.context.hw.paging();
+    let context = Context { efer: Efer(paging.efer), paging: paging.cr0 & CR0_PG != 0 };
+    let offset = guest.context.hw.tsc_offset();
+    let tsc = || time::read_tsc().wrapping_add(offset);
+    let policy = &guest.domain.arch.msr_policy;
+    match guest.context.msrs.write(index, value, policy, context, tsc)? {
+        Write::Done => {}
+        Write::LocalApic => return local_apic(guest, index, value),
+        Write::ControlBlock => {
+            if !guest.context.hw.set_stored_msr(index, value) {
+                return Err(GpFault);
+            }
+        }
+        // SAFETY: a command to the branch predictor.
+        Write::Hardware => unsafe {
+            msr::write(Msr(index), value);
+        },
+        Write::Efer(efer) => {
+            let mut paging = guest.context.hw.paging();
+            paging.efer = efer.0;
+            guest.context.hw.set_paging(paging);
+        }
+        Write::ShiftTsc(by) => guest.context.hw.set_tsc_offset(offset.wrapping_add(by)),
+        // SAFETY: the hypervisor itself doesn't use TSC_AUX.
+        Write::TscAux(value) => {
+            unsafe { msr::write(Msr::TSC_AUX, u64::from(value)) };
+        }
+        Write::HypercallPage(gfn) => {
+            let mut page = [0; 4096];
+            hypercall_page::fill(&mut page, guest.domain.arch.hypercall_instruction);
+            guest_access::write_physical(guest.domain, gfn.gpa(), &page).map_err(|_| GpFault)?;
+        }
+    }
+    Ok(())
+}
+
+fn local_apic(guest: &mut Guest<'_>, index: u32, value: u64) -> Result<(), GpFault> {
+    let lapic = &guest.vcpu.arch.lapic;
+    let effect = lapic.with(|lapic| match Msr(index) {
+        Msr::APIC_BASE => lapic.set_apic_base(value),
+        Msr::TSC_DEADLINE => Ok(lapic.set_tsc_deadline(value)),
+        _ => lapic.msr_write(index, value, time::now),
+    })?;
+    guest.apply(effect);
+    if index == TPR {
+        guest.put_task_priority();
+    }
+    Ok(())
+}
+
+/// The task priority register in x2APIC mode.
+const TPR: u32 = 0x808;
+
+/// The machine address of the map of MSRs that guests reach without an exit. All domains share
+/// it: what it lets through, every vCPU has of its own.
+pub fn permission_map() -> Hpa {
+    static MAP: Once<FrameBox<[u8; SVM_MAP_BYTES]>> = Once::new();
+    MAP.call_once(|| {
+        let Some(mut map) = FrameBox::<[u8; SVM_MAP_BYTES]>::try_zeroed() else {
+            fatal!("no memory for the map of MSRs");
+        };
+        map.copy_from_slice(&svm_map(&MsrPolicy::default()));
+        map
+    })
+    .hpa()
+}

@@ -1,0 +1,21 @@
+//! The registers of vCPUs.
+
+use alloc::sync::Arc;
+
+use hv_core::machine::VcpuControl;
+use xen_abi::errno::Errno;
+use xen_abi::hvm::hvm_vcpu::VcpuHvmContext;
+
+use crate::arch::hvm;
+use crate::platform::{Hypervisor, Machine, Vcpu};
+
+impl VcpuControl for Machine {
+    fn initialise_vcpu(&self, vcpu: &Vcpu, context: &VcpuHvmContext) -> Result<(), Errno> {
+        hvm::initialise(vcpu, context)
+    }
+
+    fn inject_nmi(&self, hv: &Hypervisor, vcpu: &Arc<Vcpu>) {
+        vcpu.arch.signals.nmi();
+        hv.notify(vcpu);
+    }
+}
