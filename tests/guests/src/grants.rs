@@ -1,11 +1,15 @@
-//! The guest's own grant table, version 1.
+//! The guest's own grant table, version 1, and copies from others'.
 
 use crate::hypercall::{add_to_physmap, grant_table};
 use crate::memory::Page;
 use crate::report;
 use core::sync::atomic::Ordering;
-use xen_abi::grant_table::{EntryV1, GTF_PERMIT_ACCESS, GTF_READONLY, GrantTableCmd, SetVersion};
+use xen_abi::grant_table::{
+    COPY_SOURCE_GREF, CopyPtr, EntryV1, GTF_PERMIT_ACCESS, GTF_READONLY, GrantCopy, GrantStatus,
+    GrantTableCmd, SetVersion,
+};
 use xen_abi::memory::MapSpace;
+use xen_abi::xen::DOMID_SELF;
 
 /// The first frame of the table, mapped.
 #[derive(Clone, Copy, Debug)]
@@ -50,4 +54,21 @@ impl Table {
     pub fn entry(self, gref: u32) -> EntryV1 {
         self.0.read(Self::offset(gref))
     }
+}
+
+/// Copies the start of a page that another domain grants to a page of this one.
+#[must_use]
+pub fn copy_from(domain: u16, gref: u32, page: Page, bytes: u16) -> GrantStatus {
+    let mut args = [GrantCopy {
+        source: CopyPtr { u: u64::from(gref), domid: domain, ..CopyPtr::default() },
+        dest: CopyPtr { u: page.gfn(), domid: DOMID_SELF, ..CopyPtr::default() },
+        len: bytes,
+        flags: COPY_SOURCE_GREF,
+        ..GrantCopy::default()
+    }];
+    let result = grant_table(GrantTableCmd::COPY, &mut args);
+    if result != 0 {
+        report::failure(format_args!("grant copy returned {result}"));
+    }
+    args[0].status
 }

@@ -107,6 +107,14 @@ pub fn with<T: FromBytes + IntoBytes + Immutable>(number: Hypercall, cmd: u32, a
     plain(number, [u64::from(cmd), &raw mut *arg as u64, 0])
 }
 
+/// Makes `number(arg)`. Handles in the structure must lead to pages.
+pub(crate) fn privileged<T: FromBytes + IntoBytes + Immutable>(
+    number: Hypercall,
+    arg: &mut T,
+) -> i64 {
+    plain(number, [&raw mut *arg as u64, 0, 0])
+}
+
 /// `event_channel_op(cmd, arg)`.
 pub fn event_channel<T: FromBytes + IntoBytes + Immutable>(
     cmd: EventChannelCmd,

@@ -31,6 +31,7 @@ pub mod rng;
 pub mod smp;
 pub mod start_info;
 mod symbols;
+pub mod toolstack;
 
 pub use xen_abi::Errno;
 
