@@ -31,7 +31,7 @@ pub enum EmbedError {
 }
 
 /// The image with its symbol table filled in, and without all that isn't loaded: ELF symbols,
-/// debug information, section headers.
+/// debug information, their section headers.
 ///
 /// # Errors
 /// If it is not the hypervisor's image, or its table doesn't fit.
@@ -51,17 +51,40 @@ pub fn embed(elf: &[u8]) -> Result<Vec<u8>, EmbedError> {
     let (used, unused) = place.split_at_mut(table.len());
     used.copy_from_slice(&table);
     unused.fill(0);
-    drop_sections(&mut image);
+    replace_sections(&mut image);
     Ok(image)
 }
 
-/// Says in the ELF header that there are no sections: e_shoff, e_shentsize, e_shnum, e_shstrndx.
-fn drop_sections(image: &mut [u8]) {
-    for field in [0x28..0x30, 0x3A..0x40] {
-        if let Some(bytes) = image.get_mut(field) {
-            bytes.fill(0);
+/// Bytes of a section header.
+const SECTION_HEADER_BYTES: usize = 64;
+const STRING_TABLE: u32 = 3;
+
+/// Replaces the section headers by the fewest that GRUB accepts: the null section, and the
+/// string table with their names.
+fn replace_sections(image: &mut Vec<u8>) {
+    let names = b"\0.shstrtab\0";
+    let names_at = image.len() as u64;
+    image.extend(names);
+    image.resize(image.len().next_multiple_of(8), 0);
+    let headers_at = image.len() as u64;
+    image.resize(image.len() + 2 * SECTION_HEADER_BYTES, 0);
+    let header = headers_at as usize + SECTION_HEADER_BYTES;
+    let mut put = |at: usize, bytes: &[u8]| {
+        if let Some(place) = image.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
         }
-    }
+    };
+    // sh_name, sh_type, sh_offset, sh_size, sh_addralign.
+    put(header, &1_u32.to_le_bytes());
+    put(header + 0x04, &STRING_TABLE.to_le_bytes());
+    put(header + 0x18, &names_at.to_le_bytes());
+    put(header + 0x20, &(names.len() as u64).to_le_bytes());
+    put(header + 0x30, &1_u64.to_le_bytes());
+    // In the ELF header: e_shoff, e_shentsize, e_shnum, e_shstrndx.
+    put(0x28, &headers_at.to_le_bytes());
+    put(0x3A, &(SECTION_HEADER_BYTES as u16).to_le_bytes());
+    put(0x3C, &2_u16.to_le_bytes());
+    put(0x3E, &1_u16.to_le_bytes());
 }
 
 /// The functions' addresses, relative to the image's start, and names, demangled.
