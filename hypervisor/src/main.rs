@@ -33,6 +33,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use hv_boot::info::BootInfo;
 use hv_boot::options::Options;
+use xen_abi::xen::Virq;
 
 /// Boots the machine. Called once, on the boot CPU, by the architecture's entry code.
 fn boot(info: &'static BootInfo) -> ! {
@@ -62,6 +63,10 @@ fn boot(info: &'static BootInfo) -> ! {
     info!("hypervisor memory: {} KiB", mm::frames::used_bytes() >> 10);
     let virt = enable_virtualization();
     dom0::start(hv, info, &options);
+    console::relinquish_screen(&options);
+    console::input::give_to_dom0(&options, || {
+        platform::hypervisor().raise_global_virq(Virq::CONSOLE);
+    });
     DOM0_BUILT.store(true, Ordering::Release);
     arch::hvm::run(virt)
 }

@@ -43,7 +43,6 @@ pub struct Segment {
 
 /// Index of a segment register, in the order of instruction encodings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "register names")]
 pub enum SegmentName {
     Es,
     Cs,

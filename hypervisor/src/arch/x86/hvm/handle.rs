@@ -159,9 +159,9 @@ impl Guest<'_> {
             Ok(hv_x86::decode::Outcome::Again) => {}
             Err(EmulateError::Exception(exception)) => self.raise(exception),
             Err(EmulateError::Unsupported) => {
-                let bytes = code.bytes();
-                error!("can't execute {bytes:02x?} on the device at {:#x}", fault.gpa.0);
-                self.crash("an instruction that no device access needs");
+                let (bytes, gpa) = (code.bytes(), fault.gpa.0);
+                debug!("{}: no {bytes:02x?} on the device at {gpa:#x}", self.domain.id);
+                self.context.hw.inject(Event::Exception(VECTOR_UD, None));
             }
         }
     }

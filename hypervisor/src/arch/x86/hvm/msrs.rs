@@ -87,10 +87,7 @@ fn store(guest: &mut Guest<'_>, index: u32, value: u64) -> Result<(), GpFault> {
             guest.context.hw.set_paging(paging);
         }
         Write::ShiftTsc(by) => guest.context.hw.set_tsc_offset(offset.wrapping_add(by)),
-        // SAFETY: the hypervisor itself doesn't use TSC_AUX.
-        Write::TscAux(value) => {
-            unsafe { msr::write(Msr::TSC_AUX, u64::from(value)) };
-        }
+        Write::TscAux(value) => load_tsc_aux(value),
         Write::HypercallPage(gfn) => {
             let mut page = [0; 4096];
             hypercall_page::fill(&mut page, guest.domain.arch.hypercall_instruction);
@@ -116,6 +113,12 @@ fn local_apic(guest: &mut Guest<'_>, index: u32, value: u64) -> Result<(), GpFau
 
 /// The task priority register in x2APIC mode.
 const TPR: u32 = 0x808;
+
+/// Loads TSC_AUX, which RDTSCP and RDPID read, with a guest's value.
+pub fn load_tsc_aux(value: u32) {
+    // SAFETY: the hypervisor itself doesn't use TSC_AUX. A CPU that has none refuses the write.
+    unsafe { msr::write(Msr::TSC_AUX, u64::from(value)) };
+}
 
 /// The machine address of the map of MSRs that guests reach without an exit. All domains share
 /// it: what it lets through, every vCPU has of its own.

@@ -13,6 +13,7 @@ use hv_core::types::{CpuId, DomId, Nanos};
 use super::backend::Backend;
 use super::exit::Exit;
 use super::guest::Guest;
+use super::msrs;
 use super::svm::SvmCpu;
 use super::vcpu::Context;
 use crate::arch::{cpu, interrupts};
@@ -82,6 +83,7 @@ impl Loop {
         let Some(domain) = vcpu.domain() else { return };
         let mut context = vcpu.arch.context.lock();
         context.fpu.load();
+        msrs::load_tsc_aux(context.msrs.tsc_aux);
         self.run_until_stopped(hv, &domain, vcpu, &mut context, until);
         context.fpu.save();
     }
