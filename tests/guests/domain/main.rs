@@ -31,7 +31,7 @@ fn test() {
     life(shared, exceptions);
     let back = || physinfo().free_pages >= free;
     let lost = free.saturating_sub(physinfo().free_pages);
-    ensure!(shared.clock().wait_until(2000, back), "{lost} of {free} pages are lost");
+    ensure!(shared.clock().wait_until(5000, back), "{lost} of {free} pages are lost");
 }
 
 /// One domain from creation to destruction.
@@ -126,5 +126,5 @@ fn destroy(shared: Shared, domain: &Domain, exceptions: u32) {
     ensure!(clock.wait_until(10_000, done), "destroydomain doesn't end");
     let gone = || domain_info(domain.id).is_none();
     ensure!(clock.wait_until(10_000, gone), "the destroyed domain stays: something holds it");
-    ensure!(shared.wait(exceptions, 1000), "VIRQ_DOM_EXC didn't come after the end");
+    ensure!(shared.wait(exceptions, 5000), "VIRQ_DOM_EXC didn't come after the end");
 }

@@ -22,8 +22,8 @@ fn test() {
     let (low, high) = (interrupts::count(LOWER), interrupts::count(HIGHER));
     write(Register::SELF_IPI, u64::from(LOWER));
     write(Register::SELF_IPI, u64::from(HIGHER));
-    ensure!(wait_for_vector(clock, HIGHER, high, 1000), "the higher interrupt didn't come");
+    ensure!(wait_for_vector(clock, HIGHER, high, 5000), "the higher interrupt didn't come");
     ensure_eq!(interrupts::count(LOWER), low, "interrupts that the TPR holds back");
     write(Register::TPR, 0);
-    ensure!(wait_for_vector(clock, LOWER, low, 1000), "the lower interrupt got lost");
+    ensure!(wait_for_vector(clock, LOWER, low, 5000), "the lower interrupt got lost");
 }

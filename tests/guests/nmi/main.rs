@@ -18,11 +18,11 @@ fn test() {
     for round in 0..3 {
         let before = interrupts::count(NMI);
         apic::send(DeliveryMode::NMI, 0, Shorthand::NONE, apic::id());
-        let came = clock.wait_until(1000, || interrupts::count(NMI) > before);
+        let came = clock.wait_until(5000, || interrupts::count(NMI) > before);
         ensure!(came, "no NMI came by the local APIC in round {round}");
     }
     let before = interrupts::count(NMI);
     ensure_eq!(vcpu_plain(VcpuCmd::SEND_NMI, 0), 0, "send_nmi");
-    let came = clock.wait_until(1000, || interrupts::count(NMI) > before);
+    let came = clock.wait_until(5000, || interrupts::count(NMI) > before);
     ensure!(came, "no NMI came by hypercall");
 }

@@ -68,7 +68,7 @@ fn start_all(madt: u64, length: u64, clock: Clock) {
         let started = smp::start(cpu.apic_id, index as u64, ap, clock);
         ensure!(started, "the CPU with APIC id {} didn't start", cpu.apic_id);
         let seen = || APIC_IDS[index].load(Ordering::SeqCst) != u32::MAX;
-        ensure!(clock.wait_until(1000, seen), "the CPU {index} doesn't run on");
+        ensure!(clock.wait_until(5000, seen), "the CPU {index} doesn't run on");
         clock.spin(MILLISECOND);
         ensure_eq!(VCPU_IDS[index].load(Ordering::SeqCst), cpu.uid, "vCPU id of CPU {index}");
         ensure_eq!(APIC_IDS[index].load(Ordering::SeqCst), cpu.apic_id, "its APIC id");
@@ -80,7 +80,7 @@ fn all_run_at_once(cpus: usize, clock: Clock) {
     let ticks = |index: usize| TICKS[index].load(Ordering::SeqCst);
     for index in 1..cpus {
         let before = ticks(index);
-        ensure!(clock.wait_until(2000, || ticks(index) > before), "CPU {index} stands still");
+        ensure!(clock.wait_until(5000, || ticks(index) > before), "CPU {index} stands still");
     }
 }
 
@@ -89,13 +89,13 @@ fn apic_ipis(cpus: usize, clock: Clock) {
         let before = interrupts::count(IPI);
         let id = id.load(Ordering::SeqCst);
         apic::send(DeliveryMode::FIXED, IPI, Shorthand::NONE, id);
-        let came = clock.wait_until(1000, || interrupts::count(IPI) > before);
+        let came = clock.wait_until(5000, || interrupts::count(IPI) > before);
         ensure!(came, "no IPI came to CPU {index}");
     }
     let before = interrupts::count(IPI);
     let others = cpus as u64 - 1;
     apic::send(DeliveryMode::FIXED, IPI, Shorthand::OTHERS, 0);
-    let came = clock.wait_until(1000, || interrupts::count(IPI) >= before + others);
+    let came = clock.wait_until(5000, || interrupts::count(IPI) >= before + others);
     ensure!(came, "{} of {others} CPUs got it", interrupts::count(IPI) - before);
 }
 
@@ -109,7 +109,7 @@ fn event_to(vcpu: u32, shared: Shared) {
     shared.set_masked(port, false);
     let before = interrupts::count(UPCALL);
     ensure_eq!(events::send(port), 0, "send");
-    let came = shared.clock().wait_until(1000, || interrupts::count(UPCALL) > before);
+    let came = shared.clock().wait_until(5000, || interrupts::count(UPCALL) > before);
     ensure!(came, "no upcall came to vCPU {vcpu}");
     ensure!(shared.take(port), "the event isn't pending");
     ensure_eq!(events::close(port), 0, "close");

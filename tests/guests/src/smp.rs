@@ -51,7 +51,7 @@ pub fn start(apic_id: u32, index: u64, function: fn(u64), clock: Clock) -> bool 
         apic::send(DeliveryMode::STARTUP, page, Shorthand::NONE, apic_id);
         clock.spin(200_000);
     }
-    clock.wait_until(1000, || started() > before)
+    clock.wait_until(5000, || started() > before)
 }
 
 /// An AP's first Rust code.
