@@ -20,6 +20,9 @@ use crate::stage::kernel::{self, Kernel};
 use crate::tools::Tools;
 use std::path::{Path, PathBuf};
 
+/// Images that the cache keeps: enough for tests that run at the same time.
+const KEPT_IMAGES: usize = 8;
+
 /// A form in which an appliance is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Medium {
@@ -46,7 +49,7 @@ impl Medium {
 }
 
 /// What to assemble.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Request {
     /// The recipe, by name or path.
     pub recipe: String,
@@ -56,12 +59,16 @@ pub struct Request {
     pub hypervisor: Option<PathBuf>,
     /// A PID 1 to use instead of the project's.
     pub dom0_init: Option<PathBuf>,
+    /// More arguments for the hypervisor, in every entry of the boot menu.
+    pub hypervisor_args: String,
+    /// More arguments for the kernel, in every entry of the boot menu.
+    pub kernel_args: String,
 }
 
 impl Request {
     /// Some media of a recipe, with the project's own binaries.
     pub fn new(recipe: &str, media: &[Medium]) -> Self {
-        Self { recipe: recipe.to_owned(), media: media.to_vec(), hypervisor: None, dom0_init: None }
+        Self { recipe: recipe.to_owned(), media: media.to_vec(), ..Self::default() }
     }
 }
 
@@ -101,6 +108,7 @@ pub enum Output {
 
 /// What one assembly works with.
 struct Plan<'a> {
+    request: &'a Request,
     recipe: &'a Recipe,
     appliance: &'a Appliance,
     lock: Lock,
@@ -122,6 +130,7 @@ pub fn appliance(project: &Project, request: &Request, output: &Output) -> Resul
     };
     let lock = project.lock(&recipe)?;
     let plan = Plan {
+        request,
         recipe: &recipe,
         appliance,
         lock,
@@ -150,17 +159,35 @@ pub fn appliance(project: &Project, request: &Request, output: &Output) -> Resul
         .collect();
     let mut built = Built { folder, media, id, fresh: false };
     let stamp = Stamp::new(project, &built.folder);
-    if stamp.is_current(id, &built.folder, &names) {
-        return Ok(built);
-    }
-    let _lock = project.cache().lock()?;
-    // Another process may have built it while this one waited.
     if !stamp.is_current(id, &built.folder, &names) {
-        plan.write(project, &built, &names)?;
-        stamp.write(id, &built.folder, &names)?;
-        built.fresh = true;
+        let _lock = project.cache().lock()?;
+        // Another process may have built it while this one waited.
+        if !stamp.is_current(id, &built.folder, &names) {
+            plan.write(project, &built, &names)?;
+            stamp.write(id, &built.folder, &names)?;
+            built.fresh = true;
+        }
+    }
+    if matches!(output, Output::Cache) {
+        forget_old(&built.folder);
     }
     Ok(built)
+}
+
+/// Marks an image of the cache as used, and removes those that were not for the longest time.
+fn forget_old(used: &Path) {
+    // All of this is best effort: what can't be removed now can be the next time.
+    if let Ok(folder) = std::fs::File::open(used) {
+        let _ = folder.set_modified(std::time::SystemTime::now());
+    }
+    let images = used.parent().map(fs::list).and_then(Result::ok).unwrap_or_default();
+    let time = |path: &PathBuf| path.metadata().and_then(|meta| meta.modified()).ok();
+    let mut by_age: Vec<_> = images.into_iter().map(|path| (time(&path), path)).collect();
+    by_age.sort();
+    let surplus = by_age.len().saturating_sub(KEPT_IMAGES);
+    for (_, path) in by_age.into_iter().take(surplus) {
+        let _ = fs::remove(&path);
+    }
 }
 
 /// Time stamps of the content: SOURCE_DATE_EPOCH, else the recipe's.
@@ -185,6 +212,7 @@ impl Plan<'_> {
             let (_, digest) = Sha256::of_file(path).at("read", path)?;
             hasher.part(digest.bytes());
         }
+        hasher.part(&self.request.hypervisor_args).part(&self.request.kernel_args);
         let mut overlay = Initramfs::default();
         self.lay_over(&mut overlay)?;
         hasher.part(overlay.archive(0)?);
@@ -245,7 +273,9 @@ impl Plan<'_> {
     fn content(&self, id: Sha256, kernel: &Kernel, work: &Path) -> Result<Content, Error> {
         let initramfs = work.join(content::INITRAMFS);
         self.initramfs(kernel, &initramfs)?;
-        let menu = grub::menu(self.appliance).into_bytes();
+        let menu =
+            grub::menu(self.appliance, &self.request.hypervisor_args, &self.request.kernel_args)
+                .into_bytes();
         let files: Files = vec![
             (content::HYPERVISOR.to_owned(), Source::Path(self.hypervisor.clone())),
             (content::KERNEL.to_owned(), Source::Path(kernel.image.clone())),

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::assemble::{Medium, Request};
-use crate::commands::{build, lock, packages};
+use crate::commands::{build, lock, packages, run};
 use crate::error::Error;
 use crate::progress;
 use crate::project::{Options, Project};
@@ -45,6 +45,13 @@ struct Binaries {
     dom0_init: Option<PathBuf>,
 }
 
+impl Binaries {
+    fn request(self) -> Request {
+        let Self { hypervisor, dom0_init } = self;
+        Request { hypervisor, dom0_init, ..Request::default() }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Build media: a disk image, a hybrid ISO, a network boot tree, and manifest.json
@@ -78,6 +85,13 @@ enum Command {
         /// Recipes by name or path [default: all]
         recipes: Vec<String>,
     },
+    /// Build what is needed and boot it in QEMU, on this terminal
+    Run {
+        #[command(flatten)]
+        options: run::Options,
+        #[command(flatten)]
+        binaries: Binaries,
+    },
     /// Prepare the tools tree and print where it is
     Tools,
 }
@@ -94,8 +108,8 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Build { recipe, out, mut media, binaries } => {
             media.sort();
             media.dedup();
-            let Binaries { hypervisor, dom0_init } = binaries;
-            build::build(&project, &Request { recipe, media, hypervisor, dom0_init }, out)
+            let request = Request { recipe, media, ..binaries.request() };
+            build::build(&project, &request, out)
         }
         Command::Lock { recipes, update } => {
             let update = match update {
@@ -107,6 +121,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         }
         Command::Fetch { recipes } => packages::fetch(&project, &recipes),
         Command::Check { recipes } => packages::check(&project, &recipes),
+        Command::Run { options, binaries } => run::run(&project, &options, binaries.request()),
         Command::Tools => packages::tools(&project),
     }
 }

@@ -53,6 +53,9 @@ pub enum Error {
         /// What cargo said.
         reason: String,
     },
+    /// See [`crate::qemu::Error`].
+    #[error(transparent)]
+    Qemu(#[from] crate::qemu::Error),
     /// A medium that can't be made.
     #[error("{0}")]
     Image(String),

@@ -1,7 +1,7 @@
 //! The `mkimage` program: parses the command line, runs it, and says in one message what failed.
 
 use clap::Parser;
-use mkimage::{cli, scratch};
+use mkimage::{cli, scratch, terminal};
 use std::process::ExitCode;
 
 /// Exit status after an interrupt, as shells have it.
@@ -10,6 +10,7 @@ const INTERRUPTED: i32 = 130;
 fn main() -> ExitCode {
     let handler = ctrlc::set_handler(|| {
         scratch::remove_unfinished();
+        terminal::restore();
         std::process::exit(INTERRUPTED);
     });
     if let Err(error) = handler {

@@ -3,3 +3,4 @@
 pub mod build;
 pub mod lock;
 pub mod packages;
+pub mod run;

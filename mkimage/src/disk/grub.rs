@@ -217,22 +217,19 @@ source $boot/boot.cfg
 }
 
 /// The menu: `boot.cfg`, read with `$boot` (where the files are) and `$media_args` set.
-pub fn menu(appliance: &Appliance) -> String {
+/// `hypervisor_args` and `kernel_args` are added in every entry.
+pub fn menu(appliance: &Appliance, hypervisor_args: &str, kernel_args: &str) -> String {
     let mut text = "# Written by mkimage.\n".to_owned();
     for entry in &appliance.entries {
-        text += &menu_entry(appliance, entry);
+        let hypervisor = appliance.hypervisor_line(entry, hypervisor_args);
+        let kernel = appliance.kernel_line(entry, kernel_args, "$media_args");
+        text += &menu_entry(entry, &hypervisor, &kernel);
     }
     text += "if [ \"$grub_platform\" = efi ]; then\n  menuentry 'Firmware setup' { fwsetup }\nfi\n";
     text + "menuentry 'Reboot' { reboot }\nmenuentry 'Power off' { halt }\n"
 }
 
-fn menu_entry(appliance: &Appliance, entry: &Entry) -> String {
-    let join = |parts: &[&str]| {
-        let parts: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
-        parts.join(" ")
-    };
-    let hypervisor = join(&[&appliance.hypervisor_args, &entry.hypervisor_args]);
-    let kernel = join(&[&appliance.kernel_args, &entry.kernel_args, "$media_args"]);
+fn menu_entry(entry: &Entry, hypervisor: &str, kernel: &str) -> String {
     let (elf, image, initramfs) = (content::HYPERVISOR, content::KERNEL, content::INITRAMFS);
     let load = match entry.kind {
         EntryKind::Hypervisor => format!(

@@ -1,16 +1,16 @@
-//! One download: resumed, retried, checked against size and SHA-256, and only then given its
-//! name in the cache.
+//! Fetching over HTTP: texts, and content of a known digest, which gets its name in the cache only
+//! when it was verified. [`super::download`] is one such transfer.
 //!
 //! Each request may last [`REQUEST_LIMIT`]; a request that brought something counts as progress
 //! and the next one goes on from there, so slow links finish and dead ones are noticed.
 
 use super::cache::Cache;
-use crate::fs::{self, Context};
-use crate::hash::{Hasher, Sha256};
+use super::download::{Download, Failure};
+use crate::fs;
+use crate::hash::Sha256;
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, Response};
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -169,29 +169,19 @@ impl Http {
         progress: &dyn Fn(i64),
     ) -> Result<(), Error> {
         let client = self.client(url)?;
-        let mut file = open_partial(partial)?;
-        let mut have = hash_existing(&mut file, partial, expected, progress)?;
+        let mut download = Download::open(client, url, partial, expected, progress)?;
         // What an earlier run left may be damaged: then, once, start over.
-        let mut resumed = have.size > 0;
+        let mut resumed = !download.is_empty();
         loop {
-            self.retry(url, || {
-                more(client, url, &mut file, partial, &mut have, expected, progress)
-            })?;
-            if have.size == expected.size && have.hasher.clone().finish() == expected.sha256 {
-                return Ok(());
-            }
-            progress(-(i64::try_from(have.size).unwrap_or(i64::MAX)));
-            let found = (have.size, have.hasher.finish());
-            have = Have::default();
-            file.set_len(0).at("empty", partial)?;
-            if !std::mem::take(&mut resumed) {
-                fs::remove(partial)?;
-                let what = if found.0 == expected.size {
-                    format!("SHA-256 {} instead of {}", found.1, expected.sha256)
-                } else {
-                    format!("more than {} bytes", expected.size)
-                };
-                return Err(Error::Changed { url: url.to_owned(), what });
+            let result = self.retry(url, || download.go_on()).and_then(|()| download.verify());
+            match result {
+                Err(Error::Changed { .. }) if std::mem::take(&mut resumed) => download.restart()?,
+                Err(error @ Error::Changed { .. }) => {
+                    download.restart()?;
+                    fs::remove(partial)?;
+                    return Err(error);
+                }
+                result => return result,
             }
         }
     }
@@ -220,111 +210,8 @@ impl Http {
     }
 }
 
-/// How one attempt failed.
-enum Failure {
-    /// Worth another attempt.
-    Again { reason: String, fruitful: bool },
-    /// Not worth one.
-    Final(Error),
-}
-
-impl Failure {
-    fn again(reason: String) -> Self {
-        Self::Again { reason, fruitful: false }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Final(error)
-    }
-}
-
-impl From<fs::Error> for Failure {
-    fn from(error: fs::Error) -> Self {
-        Self::Final(error.into())
-    }
-}
-
-/// The part of a download that is here.
-#[derive(Default)]
-struct Have {
-    size: u64,
-    hasher: Hasher,
-}
-
-fn open_partial(path: &Path) -> Result<File, Error> {
-    let mut options = File::options();
-    options.read(true).write(true).create(true).truncate(false);
-    Ok(options.open(path).at("open", path)?)
-}
-
-/// Hashes what an earlier run left behind, so that it needn't be fetched again.
-fn hash_existing(
-    file: &mut File,
-    path: &Path,
-    expected: Expected,
-    progress: &dyn Fn(i64),
-) -> Result<Have, Error> {
-    let mut have = Have::default();
-    let length = file.metadata().at("read", path)?.len();
-    if length > expected.size {
-        file.set_len(0).at("empty", path)?;
-        return Ok(have);
-    }
-    have.size = io::copy(file, &mut have.hasher).at("read", path)?;
-    progress(i64::try_from(have.size).unwrap_or(i64::MAX));
-    Ok(have)
-}
-
-/// One request for the rest of a file.
-fn more(
-    client: &Client,
-    url: &str,
-    file: &mut File,
-    path: &Path,
-    have: &mut Have,
-    expected: Expected,
-    progress: &dyn Fn(i64),
-) -> Result<(), Failure> {
-    if have.size >= expected.size {
-        return Ok(());
-    }
-    let mut request = client.get(url);
-    if have.size > 0 {
-        request = request.header("Range", format!("bytes={}-", have.size));
-    }
-    let mut response = checked(request.send(), url)?;
-    if have.size > 0 && response.status() != StatusCode::PARTIAL_CONTENT {
-        // The server doesn't resume: it sends everything again.
-        progress(-(i64::try_from(have.size).unwrap_or(i64::MAX)));
-        *have = Have::default();
-        file.set_len(0).at("empty", path)?;
-    }
-    file.seek(SeekFrom::Start(have.size)).at("write", path)?;
-    let start = have.size;
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let again = |reason: String, size| Failure::Again { reason, fruitful: size > start };
-        let count = response.read(&mut buffer).map_err(|e| again(e.to_string(), have.size))?;
-        let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else {
-            if have.size < expected.size {
-                return Err(again("the server broke off".to_owned(), have.size));
-            }
-            return Ok(());
-        };
-        file.write_all(chunk).at("write", path)?;
-        have.hasher.update(chunk);
-        have.size += count as u64;
-        progress(i64::try_from(count).unwrap_or(i64::MAX));
-        if have.size > expected.size {
-            return Ok(());
-        }
-    }
-}
-
 /// Turns an HTTP answer into a response worth reading.
-fn checked(answer: reqwest::Result<Response>, url: &str) -> Result<Response, Failure> {
+pub(super) fn checked(answer: reqwest::Result<Response>, url: &str) -> Result<Response, Failure> {
     let response = answer.map_err(|error| Failure::again(plain(&error)))?;
     let status = response.status();
     if status.is_success() {
@@ -336,8 +223,11 @@ fn checked(answer: reqwest::Result<Response>, url: &str) -> Result<Response, Fai
         return Err(Failure::again(format!("the server answered HTTP {status}")));
     }
     let (url, status) = (url.to_owned(), status.as_u16());
-    if matches!(status, 404 | 410) {
-        return Err(Error::NotFound { url, status }.into());
+    match status {
+        404 | 410 => return Err(Error::NotFound { url, status }.into()),
+        // Asked for what comes after the part that is here, the server says there is nothing.
+        416 => return Err(Error::Changed { url, what: "it is shorter".to_owned() }.into()),
+        _ => {}
     }
     Err(Error::Network { url, reason: format!("the server answered HTTP {status}") }.into())
 }

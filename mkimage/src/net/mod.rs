@@ -2,4 +2,5 @@
 
 pub mod archive;
 pub mod cache;
+mod download;
 pub mod http;

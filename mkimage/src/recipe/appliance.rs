@@ -80,7 +80,28 @@ pub struct Entry {
     pub kernel_args: String,
 }
 
+/// Joins the parts of a command line.
+fn line(parts: &[&str]) -> String {
+    let parts: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
+}
+
 impl Appliance {
+    /// The entry that starts without anybody choosing, if it starts the hypervisor.
+    pub fn default_entry(&self) -> Option<&Entry> {
+        self.entries.first().filter(|entry| entry.kind == EntryKind::Hypervisor)
+    }
+
+    /// The hypervisor's command line in an entry, with more arguments at the end.
+    pub fn hypervisor_line(&self, entry: &Entry, more: &str) -> String {
+        line(&[&self.hypervisor_args, &entry.hypervisor_args, more])
+    }
+
+    /// The kernel's command line in an entry, with more arguments and those of the medium.
+    pub fn kernel_line(&self, entry: &Entry, more: &str, media: &str) -> String {
+        line(&[&self.kernel_args, &entry.kernel_args, more, media])
+    }
+
     /// Checks what the types can't; the error is a key and a reason.
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         let plain = |text: &str| {
