@@ -20,6 +20,7 @@ mod arch;
 mod console;
 mod debug;
 mod dom0;
+mod domain_reports;
 mod drivers;
 mod guest_access;
 mod irq;
@@ -56,6 +57,7 @@ fn boot(info: &'static BootInfo) -> ! {
     console::init_late_screen(&options, info);
     console::debug_keys::init();
     debug::init();
+    domain_reports::init();
     console::input::init(&options, &drivers::acpi::machine().madt);
     arch::cpu::start_others(&drivers::acpi::machine().madt, options.max_cpus, protections);
     machine::firmware::set_screen(info.display, info.efi);

@@ -29,6 +29,7 @@ mod vpci;
 
 pub use cpuid::{guest_max as guest_max_policy, host as host_cpu_policy};
 pub use domain::DomainArch;
+pub use dump::log as log_registers;
 pub use lapic::timer_expired as lapic_timer_expired;
 pub use run::{flush_second_stage, preemption_pending, run, timer_fired};
 pub use start::initialise;
