@@ -51,6 +51,18 @@ pub fn write(at: Hpa, from: &[u8]) {
     unsafe { copy_bytes(to, from.as_ptr(), from.len()) };
 }
 
+/// Writes a device register below 4 GiB while the boot page tables are in use. They say that it
+/// may be cached; the memory type registers, which firmware has set, know better and win.
+///
+/// # Safety
+/// A device register is there, aligned, whose write breaks no memory.
+pub unsafe fn write_early(at: Hpa, value: u32) {
+    assert!(at.0 < super::BOOT_MAPPED && !tables::in_use());
+    let to = pointer(at, size_of::<u32>()).cast::<u32>();
+    // SAFETY: mapped by the boot page tables; the rest is the caller's promise.
+    unsafe { to.write_volatile(value) };
+}
+
 /// Copies RAM to RAM; the ranges don't overlap.
 pub fn copy(from: Hpa, to: Hpa, len: usize) {
     let (from, to) = (pointer(from, len), pointer(to, len));

@@ -7,17 +7,36 @@ use hv_core::types::Hpa;
 use spin::Once;
 use x86_64::registers::model_specific::Msr as Access;
 use x86defs::apic::{DeliveryMode, Icr, Lvt, Register, Shorthand, Svr};
-use x86defs::cpuid::Leaf1Ecx;
+use x86defs::cpuid::{Leaf1Ecx, Leaf1Edx};
 use x86defs::msr::{ApicBase, Msr};
 
 use crate::arch::x86::{cpu, interrupts};
-use crate::mm::{self, Mmio};
+use crate::mm::{self, Mmio, phys};
 
 /// Divide by 1.
 const TIMER_DIVIDE_BY_1: u32 = 0b1011;
 
 static X2APIC: AtomicBool = AtomicBool::new(false);
 static XAPIC: Once<Mmio> = Once::new();
+
+/// Resets all other CPUs, which wait for [`send_startup`] then. Called first of all: firmware
+/// leaves them spinning, which slows virtual machines down, in memory of its own.
+///
+/// Works in the mode that the boot loader left the APIC in, through the boot page tables.
+pub fn reset_others() {
+    if !cpu::features().leaf1_edx.contains(Leaf1Edx::APIC) {
+        return;
+    }
+    let base = ApicBase(read_msr(Msr::APIC_BASE));
+    let command = Icr::new(DeliveryMode::INIT, 0, Shorthand::OTHERS) | Icr::LEVEL;
+    if base.contains(ApicBase::X2APIC) {
+        write_msr(Msr(Register::ICR_LOW.x2apic_msr()), command.0.into());
+    } else if base.contains(ApicBase::ENABLE) {
+        let register = Hpa(base.address() + u64::from(Register::ICR_LOW.0));
+        // SAFETY: the local APIC's own register; this CPU is the only one that runs our code.
+        unsafe { phys::write_early(register, command.0) };
+    }
+}
 
 /// Chooses the mode for all CPUs, and switches the boot CPU's APIC on. `x2apic` is the user's
 /// wish.

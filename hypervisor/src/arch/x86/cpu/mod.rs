@@ -33,6 +33,7 @@ pub fn init_boot_cpu() {
     idt::init();
     idt::load();
     pic::disable();
+    local::reset_others();
 }
 
 /// Sleeps and handles interrupts, for ever.

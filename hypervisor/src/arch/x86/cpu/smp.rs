@@ -86,13 +86,18 @@ fn start_all(cpus: &mut Vec<&'static PerCpu>, others: &[u32], max: usize) {
         warning!("no memory below 1 MiB to start other CPUs in");
         return;
     };
-    for &apic_id in others {
+    let reachable = |apic_id: u32| local::is_x2apic() || apic_id < 0xFF;
+    for &apic_id in others.iter().filter(|&&apic_id| !reachable(apic_id)) {
+        warning!("CPU with APIC id {apic_id:#x} left out: it needs x2APIC mode");
+    }
+    let reachable = || others.iter().copied().filter(|&apic_id| reachable(apic_id));
+    // All of them at once, those that won't be used too: firmware may have left them spinning,
+    // in memory that will be dom0's.
+    reachable().for_each(local::send_init);
+    time::delay(AFTER_INIT_NANOS);
+    for apic_id in reachable() {
         if cpus.len() == max {
             break;
-        }
-        if !local::is_x2apic() && apic_id > 0xFE {
-            warning!("CPU with APIC id {apic_id:#x} left out: it needs x2APIC mode");
-            continue;
         }
         match start(&page, CpuId(cpus.len() as u32), apic_id) {
             Ok(cpu) => cpus.push(cpu),
@@ -156,8 +161,6 @@ fn start(page: &Trampolined, id: CpuId, apic_id: u32) -> Result<&'static PerCpu,
     let stack = Stack::new(STACK_ORDER).ok_or(StartError::NoMemory)?;
     let cpu: &'static PerCpu = Box::leak(Box::new(PerCpu::new(id, apic_id)));
     page.set_parameters(cpu, stack);
-    local::send_init(apic_id);
-    time::delay(AFTER_INIT_NANOS);
     let number = (page.frame.0 >> 12) as u8;
     local::send_startup(apic_id, number);
     if !wait_for(cpu, State::Started, AFTER_STARTUP_NANOS) {
