@@ -401,6 +401,20 @@ fn vcpu_info_moves_once_and_loses_nothing() {
 }
 
 #[test]
+fn a_vcpu_that_comes_up_learns_of_what_waits() {
+    let hv = hypervisor(1);
+    let domain = hv.test_domain(1, 2);
+    let second = domain.vcpu(VcpuId(1)).unwrap();
+    hv.suspend(second, BlockReason::Down);
+    hv.register_vcpu_info(&domain, second, Gfn(1), 0).unwrap();
+    hv.set_upcall_vector(second, VECTOR).unwrap();
+    // The start resets its local APIC.
+    hv.platform.interrupts.lock().clear();
+    hv.resume(second, BlockReason::Down);
+    assert!(hv.platform.interrupts.lock().contains(&(domain.id, VcpuId(1), VECTOR)));
+}
+
+#[test]
 fn without_a_vector_the_callback_is_asked_for() {
     let hv = hypervisor(1);
     let domain = hv.test_domain(1, 1);

@@ -12,6 +12,8 @@ mod bitmap;
 pub mod console;
 pub mod domctl;
 pub mod event_channel;
+#[cfg(test)]
+mod fuzz;
 pub mod grant_table;
 pub mod hvm;
 pub mod memory;

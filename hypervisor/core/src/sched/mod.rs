@@ -242,6 +242,10 @@ impl<P: Platform> Hypervisor<P> {
         let was = vcpu.sched.clear_block(reason);
         if was {
             self.settle(vcpu);
+            if reason == BlockReason::Down {
+                // What was raised before its local APIC was reset for the start is lost there.
+                self.repeat_upcall(vcpu);
+            }
         }
         was
     }
@@ -314,7 +318,7 @@ impl<P: Platform> Hypervisor<P> {
 
     /// Forgets a vCPU that will never run again.
     pub(crate) fn disown(&self, vcpu: &Vcpu<P>) {
-        debug_assert!(vcpu.sched.position().place == Place::Off);
+        debug_assert!(!matches!(vcpu.sched.position().place, Place::Ready | Place::Parked));
         self.scheduler.vcpu_count.fetch_sub(1, Ordering::Relaxed);
     }
 
