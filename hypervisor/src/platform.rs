@@ -12,7 +12,6 @@ use hv_core::p2m::{HostFormat, Npt};
 use hv_core::platform::Platform;
 use hv_core::time::clock::TscClock;
 use hv_core::types::{CpuId, DomId, Nanos, VcpuId};
-use hv_x86::interrupt::Trigger;
 use spin::Once;
 use xen_abi::memory::E820Entry;
 use xen_abi::sched::ShutdownReason;
@@ -110,7 +109,7 @@ impl Platform for Machine {
     }
 
     fn inject(&self, _: DomId, _: VcpuId, arch: &VcpuArch, vector: u8) {
-        arch.lapic.post(vector, Trigger::Edge);
+        arch.upcall.post(vector);
     }
 
     fn has_interrupt(&self, vcpu: &Vcpu) -> bool {

@@ -145,19 +145,23 @@ impl<'a> Guest<'a> {
     /// Queues the interrupt that the guest would take now, or asks for an exit once it would.
     pub fn offer_interrupts(&mut self) {
         let callback = self.hv.callback_pending(self.domain, self.vcpu);
-        let lapic = &self.vcpu.arch.lapic;
-        let may_be_pending = callback.is_some() || lapic.may_have_pending();
+        let (lapic, upcall) = (&self.vcpu.arch.lapic, &self.vcpu.arch.upcall);
+        let may_be_pending = callback.is_some() || upcall.is_pending() || lapic.may_have_pending();
         let hw = &mut self.context.hw;
         if !may_be_pending {
             return hw.want_interrupt_window(false);
         }
         if !hw.interruptible() {
-            let waits =
-                callback.is_some() || lapic.with(|lapic| lapic.highest_deliverable()).is_some();
+            let waits = callback.is_some()
+                || upcall.is_pending()
+                || lapic.with(|lapic| lapic.highest_deliverable()).is_some();
             return hw.want_interrupt_window(waits);
         }
         let vector = callback.or_else(|| {
             lapic.with(|lapic| {
+                if let Some(vector) = upcall.take() {
+                    lapic.set_irr(vector, false);
+                }
                 let vector = lapic.highest_deliverable()?;
                 lapic.ack(vector);
                 Some(vector)

@@ -41,6 +41,9 @@ use crate::platform::{Vcpu, hypervisor};
 /// Whether an interrupt waits that the vCPU would take if it ran with interrupts on.
 pub fn has_interrupt(vcpu: &Vcpu) -> bool {
     let lapic = &vcpu.arch.lapic;
+    if vcpu.arch.upcall.is_pending() {
+        return true;
+    }
     if lapic.may_have_pending() && lapic.with(|lapic| lapic.highest_deliverable()).is_some() {
         return true;
     }

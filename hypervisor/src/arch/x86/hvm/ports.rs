@@ -17,8 +17,6 @@ use crate::power;
 
 /// How many ports a serial line has.
 const UART_PORTS: u16 = 8;
-/// How many ports the PM timer has.
-const PM_TIMER_PORTS: u16 = 4;
 
 /// A domain's ports.
 pub struct DomainPorts {
@@ -42,9 +40,6 @@ impl DomainPorts {
         };
         let mut permissions = PortPermissions::dom0();
         owned.trap(&mut permissions);
-        if let Some(first) = number(fadt.pm_timer) {
-            permissions.deny(first..=first.saturating_add(PM_TIMER_PORTS - 1));
-        }
         for (first, _) in console::serial_lines() {
             permissions.deny(first..=first.saturating_add(UART_PORTS - 1));
         }

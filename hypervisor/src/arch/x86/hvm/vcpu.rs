@@ -1,7 +1,7 @@
 //! The architecture's part of a vCPU: its local APIC, its control block, and the mailbox through
 //! which other pCPUs reach it.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use hv_core::types::VcpuId;
 use hv_x86::interrupt::apic_id;
@@ -24,6 +24,8 @@ pub struct VcpuArch {
     pub lapic: SharedVlapic,
     /// Registers. The pCPU that runs the vCPU holds this lock while it does.
     pub context: Mutex<Context>,
+    /// The event upcall's vector on its way to the local APIC.
+    pub upcall: Upcall,
     /// INIT, start-up and NMI messages that the vCPU has yet to act on.
     pub signals: Signals,
 }
@@ -64,8 +66,34 @@ impl VcpuArch {
                 second_stage_generation: 0,
                 cr8: 0,
             }),
+            upcall: Upcall::default(),
             signals: Signals::default(),
         })
+    }
+}
+
+/// An event upcall that the local APIC hasn't accepted yet.
+///
+/// It is kept back until the vCPU can take it. Kernels that start up look for vectors that an
+/// earlier one left pending, and try hard to get rid of them (Linux reads all request registers
+/// 512 times); those of an upcall would only go away once interrupts are on.
+#[derive(Default)]
+pub struct Upcall(AtomicU8);
+
+impl Upcall {
+    /// Leaves an upcall's vector.
+    pub fn post(&self, vector: u8) {
+        self.0.store(vector, Ordering::Release);
+    }
+
+    /// Whether there is one.
+    pub fn is_pending(&self) -> bool {
+        self.0.load(Ordering::Acquire) != 0
+    }
+
+    /// Takes it.
+    pub fn take(&self) -> Option<u8> {
+        Some(self.0.swap(0, Ordering::AcqRel)).filter(|&vector| vector != 0)
     }
 }
 
