@@ -63,7 +63,7 @@ pub fn run(boot: &[Phase<Host>]) -> ! {
     let mut host = Host {
         command_line: CommandLine::default(),
         supervisor: Supervisor::new(services::SelfExec),
-        data: storage::Data::NotMounted,
+        data: storage::Data::NotMounted(None),
         events: None,
     };
     let outcomes = phase::run_all(boot, &mut host);

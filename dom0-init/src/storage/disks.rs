@@ -1,17 +1,25 @@
-//! The disks and partitions that the kernel knows, from `/sys/block`.
+//! The disks that the kernel knows, from `/sys/block`, with their partition tables.
 
 use std::fs::File;
-use std::path::Path;
 
-use super::LABEL;
-use super::choose::Candidate;
-use super::table::{self, SectorSize};
+use super::table::{self, SectorSize, Table};
 
-/// Virtual block devices, which never hold the data partition.
-const NOT_DISKS: &[&str] = &["loop", "ram", "zram", "sr", "fd", "dm-", "md", "nbd", "xvd"];
+/// Block devices that never hold the data partition.
+const NOT_DISKS: &[&str] = &["loop", "ram", "zram", "sr", "fd", "dm-", "md", "nbd"];
 
-/// Every partition on every disk that is labelled as the data partition.
-pub fn candidates() -> Vec<Candidate> {
+/// A disk with a partition table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// What the kernel calls it, for example `sda`.
+    pub name: String,
+    /// Its size in sectors.
+    pub sectors: u64,
+    /// Its table.
+    pub table: Table,
+}
+
+/// Every disk with a partition table that can be read, sorted by name.
+pub fn all() -> Vec<Disk> {
     let Ok(entries) = std::fs::read_dir("/sys/block") else { return Vec::new() };
     let mut names: Vec<String> = entries
         .flatten()
@@ -19,42 +27,15 @@ pub fn candidates() -> Vec<Candidate> {
         .filter(|name| !NOT_DISKS.iter().any(|prefix| name.starts_with(prefix)))
         .collect();
     names.sort();
-    names.iter().flat_map(|name| candidates_on(name)).collect()
+    names.iter().filter_map(|name| read(name)).collect()
 }
 
-fn candidates_on(disk: &str) -> Vec<Candidate> {
-    let read = || {
-        let sector_size = sector_size(disk)?;
-        let disk_sectors = size_of(disk).ok()? / sector_size.as_u64();
-        let mut file = File::open(format!("/dev/{disk}")).ok()?;
-        let table = table::read(&mut file, sector_size).ok()?;
-        Some((sector_size, disk_sectors, table))
-    };
-    let Some((sector_size, disk_sectors, table)) = read() else { return Vec::new() };
-    table
-        .partitions
-        .iter()
-        .filter(|partition| partition.label == LABEL)
-        .filter_map(|partition| {
-            Some(Candidate {
-                disk: disk.to_owned(),
-                partition: kernel_name(disk, partition.number)?,
-                number: partition.number,
-                guid: partition.guid,
-                disk_guid: table.disk_guid,
-                sector_size,
-                sectors: partition.sectors(),
-                growth: table.growth(partition.number, disk_sectors),
-            })
-        })
-        .collect()
-}
-
-/// What the kernel calls a disk's partition: `sda5`, `nvme0n1p5`.
-fn kernel_name(disk: &str, number: u32) -> Option<String> {
-    [format!("{disk}{number}"), format!("{disk}p{number}")]
-        .into_iter()
-        .find(|name| Path::new("/sys/class/block").join(name).join("partition").exists())
+fn read(name: &str) -> Option<Disk> {
+    let sector_size = sector_size(name)?;
+    let sectors = size_of(name).ok().filter(|&bytes| bytes > 0)? / sector_size.as_u64();
+    let mut file = File::open(format!("/dev/{name}")).ok()?;
+    let table = table::read(&mut file, sector_size).ok()?;
+    Some(Disk { name: name.to_owned(), sectors, table })
 }
 
 /// The size of a disk or partition in bytes.

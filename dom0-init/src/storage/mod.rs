@@ -1,4 +1,4 @@
-//! The data partition: found by its label, grown to its disk's end, given a file system when it
+//! The data partition: found on our own disk by its label, grown to its disk's end, given a file system when it
 //! is empty, mounted at `/data`.
 //!
 //! The decisions ([`choose`], [`table`], [`contents`]) are made from bytes and tables, and tested
@@ -25,8 +25,8 @@ use contents::Contents;
 
 /// Where it is mounted.
 pub const MOUNT_POINT: &str = "/data";
-/// Its label, in the partition table.
-pub const LABEL: &str = "xenolith-data";
+/// The label of the file system on it.
+const LABEL: &str = "xenolith-data";
 
 /// How long a disk may take to appear when the machine was booted from one.
 const PATIENCE_WITH_BOOT_DISK: Duration = Duration::from_secs(15);
@@ -36,8 +36,9 @@ const PATIENCE_WITH_USB: Duration = Duration::from_secs(3);
 /// Whether there is a data partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Data {
-    /// Not yet: state lives in memory and is lost at shutdown.
-    NotMounted,
+    /// Not yet: state lives in memory and is lost at shutdown. The last problem with it, if
+    /// there was one.
+    NotMounted(Option<String>),
     /// This device is mounted at [`MOUNT_POINT`].
     Mounted(PathBuf),
 }
@@ -58,20 +59,27 @@ pub fn find_and_mount(host: &mut Host) -> anyhow::Result<String> {
         Duration::ZERO
     };
     loop {
-        match choose::choose(&disks::candidates(), &wish) {
-            Choice::Use(candidate) => return mount_data(host, &candidate),
+        match choose::choose(&disks::all(), &wish) {
+            Choice::Use(candidate) => {
+                let summary = mount_data(&candidate).inspect_err(|error| {
+                    host.data = Data::NotMounted(Some(format!("{error:#}")));
+                })?;
+                host.data = Data::Mounted(candidate.partition_device());
+                return Ok(summary);
+            }
             Choice::Ambiguous(why) => bail!(why),
             Choice::None if begin.elapsed() < patience => {
                 std::thread::sleep(Duration::from_millis(100));
             }
             Choice::None if wish.booted_from_disk => bail!(
-                "no disk has a partition labelled {LABEL} (waited {} s): state is kept in memory \
-                 and lost at shutdown. Write the image to the disk again, or name the partition \
-                 with xenolith.data=PARTUUID on the kernel's command line",
+                "the disk that this machine was booted from has no partition labelled `data` \
+                 (waited {} s for one): state is kept in memory and lost at shutdown. Write the \
+                 image to the disk again, or name a partition with xenolith.data=PARTUUID on the \
+                 kernel's command line",
                 patience.as_secs()
             ),
             Choice::None => {
-                return Ok(format!("no disk has a partition {LABEL}: state is kept in memory"));
+                return Ok("no disk has one: state is kept in memory".to_owned());
             }
         }
     }
@@ -79,19 +87,26 @@ pub fn find_and_mount(host: &mut Host) -> anyhow::Result<String> {
 
 /// A disk came: tries again, if there is no data partition yet.
 pub fn retry(host: &mut Host) {
-    if host.data != Data::NotMounted {
-        return;
-    }
+    let Data::NotMounted(before) = &host.data else { return };
     let wish = Wish::from_command_line(&host.command_line);
-    if let Choice::Use(candidate) = choose::choose(&disks::candidates(), &wish) {
-        match mount_data(host, &candidate) {
-            Ok(summary) => log::info!("data partition: {summary}"),
-            Err(error) => log::error!("data partition: {error:#}"),
+    let Choice::Use(candidate) = choose::choose(&disks::all(), &wish) else { return };
+    match mount_data(&candidate) {
+        Ok(summary) => {
+            log::info!("data partition: {summary}");
+            host.data = Data::Mounted(candidate.partition_device());
+        }
+        Err(error) => {
+            let problem = format!("{error:#}");
+            // Every disk that comes asks again; the answer is new only once.
+            if before.as_ref() != Some(&problem) {
+                log::error!("data partition: {problem}");
+            }
+            host.data = Data::NotMounted(Some(problem));
         }
     }
 }
 
-fn mount_data(host: &mut Host, candidate: &Candidate) -> anyhow::Result<String> {
+fn mount_data(candidate: &Candidate) -> anyhow::Result<String> {
     let device = candidate.partition_device();
     let mut done = Vec::new();
     let inspected = inspect(candidate)?;
@@ -113,7 +128,6 @@ fn mount_data(host: &mut Host, candidate: &Candidate) -> anyhow::Result<String> 
     let path = device.display().to_string();
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
     mount_at("ext4", &path, MOUNT_POINT, flags, "errors=remount-ro")?;
-    host.data = Data::Mounted(device);
     if let Some(grown) = grow_file_system(candidate)? {
         done.push(grown);
     }

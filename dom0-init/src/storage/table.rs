@@ -22,7 +22,8 @@ pub struct Table {
     pub disk_guid: Uuid,
     /// The partitions, by number.
     pub partitions: Vec<Partition>,
-    sector_size: SectorSize,
+    /// The size of the disk's sectors.
+    pub sector_size: SectorSize,
 }
 
 /// One partition.
@@ -127,12 +128,23 @@ pub fn grow<D: DiskDevice>(
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::io::Cursor;
 
     use super::*;
 
     const MIB: usize = 1 << 20;
+
+    /// A partition for tests.
+    pub fn partition(number: u32, id: u128, label: &str, first: u64, sectors: u64) -> Partition {
+        let last = first + sectors - 1;
+        Partition { number, guid: Uuid::from_u128(id), label: label.into(), first, last }
+    }
+
+    /// A table of partitions for tests.
+    pub fn table(partitions: Vec<Partition>) -> Table {
+        Table { disk_guid: Uuid::nil(), partitions, sector_size: SectorSize::Lb512 }
+    }
 
     /// A disk of 8 MiB: boot code, a first partition of 1 MiB, data of 2 MiB.
     fn disk() -> Vec<u8> {

@@ -65,6 +65,8 @@ struct Info {
     sharing_used_memory: u64,
     outstanding_claims: u64,
     free_cpus: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    numa: Option<Numa>,
     xen_major: u16,
     xen_minor: u16,
     xen_extra: String,
@@ -82,8 +84,6 @@ struct Info {
     build_id: String,
     xend_config_format: u32,
     dma_protection: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    numa: Option<Numa>,
 }
 
 /// What `--numa` adds.
@@ -168,6 +168,7 @@ fn compose(facts: &Facts) -> Info {
         sharing_used_memory: mib(facts.shared_pages.1),
         outstanding_claims: mib(physical.outstanding_pages),
         free_cpus: facts.free_cpus,
+        numa: None,
         xen_major: major,
         xen_minor: minor,
         xen_extra: facts.xen_extra.clone(),
@@ -185,7 +186,6 @@ fn compose(facts: &Facts) -> Info {
         build_id: facts.build_id.clone().unwrap_or_default(),
         xend_config_format: 4,
         dma_protection: dma_protection(physical.capabilities, &facts.own_command_line),
-        numa: None,
     }
 }
 
@@ -261,16 +261,14 @@ fn text(info: &Info) -> String {
     let mut text = String::new();
     let fields = serde_json::to_value(info).unwrap_or_default();
     for (name, value) in fields.as_object().into_iter().flatten() {
-        let value = match value {
-            serde_json::Value::String(text) => text.clone(),
-            serde_json::Value::Object(_) => continue,
-            other => other.to_string(),
-        };
         // Writing to a string can't fail.
-        let _infallible = writeln!(text, "{name:<22} : {value}");
-    }
-    if let Some(numa) = &info.numa {
-        text.push_str(&numa_text(numa));
+        let _infallible = match value {
+            serde_json::Value::String(value) => writeln!(text, "{name:<22} : {value}"),
+            serde_json::Value::Object(_) => {
+                write!(text, "{}", info.numa.as_ref().map(numa_text).unwrap_or_default())
+            }
+            other => writeln!(text, "{name:<22} : {other}"),
+        };
     }
     text
 }

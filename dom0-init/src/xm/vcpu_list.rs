@@ -107,7 +107,7 @@ fn table(rows: &[Row]) -> String {
         // Writing to a string can't fail.
         let _infallible = writeln!(
             text,
-            "{:<32} {:>5} {:>5} {cpu:>5}   {}  {:>8.1}  {} / {}",
+            "{:<32} {:>5} {:>5}{cpu:>5}   {}  {:>8.1}  {} / {}",
             row.name,
             row.id,
             row.vcpu,
@@ -143,8 +143,8 @@ mod tests {
         assert_eq!(
             table(&rows),
             "Name                                ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)\n\
-             Domain-0                             0     0     0   r--       4.5  all / all\n\
-             Domain-0                             0     1     -   --p       0.0  1 / all\n"
+             Domain-0                             0     0    0   r--       4.5  all / all\n\
+             Domain-0                             0     1    -   --p       0.0  1 / all\n"
         );
     }
 }

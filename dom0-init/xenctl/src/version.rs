@@ -122,9 +122,12 @@ impl Xen {
         Ok(buffer.get())
     }
 
+    /// The questions that are answered by the result alone take a null address.
     fn ask_number(&self, cmd: VersionCmd) -> Result<u32> {
-        let mut unused = self.privcmd.buffer(1)?;
-        self.ask_into(cmd, &mut unused)
+        let name = cmd.name().unwrap_or("xen_version");
+        let number = u64::from(Hypercall::XEN_VERSION.0);
+        // SAFETY: the call gets no address.
+        unsafe { self.privcmd.hypercall(name, number, [u64::from(cmd.0), 0, 0, 0, 0], &mut []) }
     }
 
     fn ask_into(&self, cmd: VersionCmd, buffer: &mut HypercallBuffer) -> Result<u32> {
