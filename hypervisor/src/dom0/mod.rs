@@ -21,6 +21,7 @@ use hv_x86::vioapic::{Geometry, Vioapics};
 
 use crate::arch::hvm::{self, DomainArch, VcpuArch};
 use crate::arch::{cpu, ioapic};
+use crate::drivers::pci;
 use crate::mm::modules;
 use crate::platform::{Domain, Hypervisor};
 
@@ -91,5 +92,8 @@ fn hidden_frames() -> Box<[Range<Gfn>]> {
     const LOCAL_APIC: Gfn = Gfn(0xfee00);
     let frame = |gfn: Gfn| gfn..Gfn(gfn.0 + 1);
     let io_apics = ioapic::all().iter().map(|io_apic| frame(Gpa(io_apic.address.0).gfn()));
-    io_apics.chain([frame(LOCAL_APIC)]).collect()
+    // Its accesses to these are PCI's.
+    let configuration =
+        pci::config().windows().map(|window| Gpa(window.start()).gfn()..Gpa(window.end()).gfn());
+    io_apics.chain(configuration).chain([frame(LOCAL_APIC)]).collect()
 }

@@ -2,5 +2,6 @@
 
 pub mod acpi;
 pub mod framebuffer;
+pub mod pci;
 pub mod uart;
 pub mod vga_text;

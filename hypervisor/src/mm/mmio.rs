@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use hv_boot::page_table::Mapping;
 use hv_boot::ranges::Range;
 use hv_core::types::{FRAME_BYTES, Hpa};
-use x86defs::paging::Pte;
+use x86defs::paging::{PAGE_SIZE_2M, Pte};
 
 use super::{layout, tables};
 
@@ -63,12 +63,18 @@ impl Mmio {
         let pages = Range::around(at.0, end);
         // A page that stays unmapped parts each device from the next one.
         let step = pages.bytes() + FRAME_BYTES as u64;
-        let virt = NEXT.fetch_add(step, Ordering::Relaxed);
+        let large = pages.bytes() >= PAGE_SIZE_2M;
+        // Large pages need the two addresses to agree below their size.
+        let padding = if large { PAGE_SIZE_2M } else { 0 };
+        let free = NEXT.fetch_add(step + padding, Ordering::Relaxed);
+        let skip = if large { pages.start.wrapping_sub(free) % PAGE_SIZE_2M } else { 0 };
+        let virt = free + skip;
         if virt + step > layout::MMIO + layout::MMIO_BYTES {
             return None;
         }
         let flags = tables::DATA | caching.flags();
-        let mapping = Mapping { virt, phys: pages.start, bytes: pages.bytes(), flags, largest: 1 };
+        let largest = if large { 2 } else { 1 };
+        let mapping = Mapping { virt, phys: pages.start, bytes: pages.bytes(), flags, largest };
         tables::map(mapping).ok()?;
         Some(Self { base: (virt + at.offset() as u64) as *mut u8, len })
     }

@@ -124,7 +124,7 @@ impl Vpci {
     }
 
     /// The functions that were taken over.
-    pub fn functions(&self) -> impl Iterator<Item = Sbdf> {
+    pub fn functions(&self) -> impl ExactSizeIterator<Item = Sbdf> {
         self.devices.keys().copied()
     }
 

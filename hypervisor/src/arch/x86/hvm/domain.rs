@@ -14,7 +14,9 @@ use x86defs::msr::Msr;
 use xen_abi::arch_x86::xen::CpuidLeaf;
 
 use super::cpuid;
+use super::hidden::HiddenFrames;
 use super::ports::DomainPorts;
+use super::vpci::HardwarePci;
 use crate::arch::{cpu, time};
 
 /// RDTSC is never emulated: `TSC_MODE_NEVER_EMULATE`.
@@ -34,8 +36,10 @@ pub struct DomainArch {
     pub hypercall_instruction: HypercallInstruction,
     /// Its IO-APICs, where it has some: the hardware domain's twins of the physical ones.
     pub io_apics: Option<Mutex<Vioapics>>,
+    /// Its PCI, where it has some: the hardware domain's view of the machine's.
+    pub(super) pci: Option<HardwarePci>,
     /// Guest frames of devices that the hypervisor emulates or hides: never mapped.
-    hidden: Box<[Range<Gfn>]>,
+    pub(super) hidden: HiddenFrames,
     /// Which ports it reaches without an exit.
     pub(super) ports: DomainPorts,
     /// Counts the changes to the second stage after which cached translations are wrong.
@@ -57,7 +61,10 @@ impl DomainArch {
     ) -> Option<Self> {
         let arch =
             Self::with_policy(id, vcpus, cpuid::guest_max().clone(), DomainPorts::hardware()?);
-        Some(Self { io_apics: Some(Mutex::new(io_apics)), hidden, ..arch })
+        let pci = HardwarePci::discover(hidden.clone());
+        let hidden = HiddenFrames::new(hidden);
+        hidden.set_tables(pci.tables());
+        Some(Self { io_apics: Some(Mutex::new(io_apics)), pci: Some(pci), hidden, ..arch })
     }
 
     /// The part of a guest, which has no device of the machine's. `None` if there is no memory.
@@ -82,7 +89,8 @@ impl DomainArch {
             xcr0_mask,
             hypercall_instruction,
             io_apics: None,
-            hidden: Box::new([]),
+            pci: None,
+            hidden: HiddenFrames::default(),
             ports,
             second_stage_generation: AtomicU64::new(0),
         }
@@ -104,11 +112,6 @@ impl DomainArch {
     /// The machine address of the map of ports that it may reach.
     pub fn port_map(&self) -> Hpa {
         self.ports.map()
-    }
-
-    /// Whether a guest frame belongs to a device that the hypervisor emulates or hides.
-    pub fn is_hidden(&self, gfn: Gfn) -> bool {
-        self.hidden.iter().any(|range| range.contains(&gfn))
     }
 }
 

@@ -12,6 +12,7 @@ pub mod exit;
 mod fpu;
 mod guest;
 mod handle;
+mod hidden;
 mod lapic;
 mod length_cache;
 pub mod message;
@@ -25,7 +26,7 @@ mod second_stage;
 mod start;
 mod svm;
 mod vcpu;
-mod vpci;
+pub mod vpci;
 
 pub use cpuid::{guest_max as guest_max_policy, host as host_cpu_policy};
 pub use domain::DomainArch;

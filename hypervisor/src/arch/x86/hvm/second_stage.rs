@@ -24,10 +24,11 @@ pub fn resolve(domain: &Arc<Domain>, fault: &MemoryFault) -> bool {
             && (!fault.fetch || leaf.kind.is_executable());
         return allowed && !fault.present;
     }
-    domain.config.hardware && !domain.arch.is_hidden(gfn) && map_device(domain, gfn, found.order)
+    domain.config.hardware && map_device(domain, gfn, found.order)
 }
 
-/// Maps the device memory around `gfn`, which lies in a hole of at least `hole_order`.
+/// Maps the device memory around `gfn`, which lies in a hole of at least `hole_order`. `false`
+/// if there is none.
 fn map_device(domain: &Arc<Domain>, gfn: Gfn, hole_order: u32) -> bool {
     if gfn.0 >> (domain.arch.physical_bits - 12) != 0 {
         return false;
@@ -36,11 +37,12 @@ fn map_device(domain: &Arc<Domain>, gfn: Gfn, hole_order: u32) -> bool {
     let frames = hv.frames();
     let listener = DomainListener::new(&hv.platform, domain.id);
     let mut batch = FlushBatch::new(&hv.frames, &listener);
+    // Held until all is mapped, as what is hidden may grow meanwhile.
+    let hidden = domain.arch.hidden.read();
     let mut map = |order: u32| {
         let start = gfn.0 & !((1 << order) - 1);
-        let mut block = (start..start + (1 << order)).map(Gfn);
         // Small blocks near what is hidden; whole ones elsewhere.
-        if order > hole_order || block.any(|gfn| domain.arch.is_hidden(gfn)) {
+        if order > hole_order || hidden.any(Gfn(start), 1 << order) {
             return false;
         }
         let (gfn, mfn) = (Gfn(start), Mfn(start));
