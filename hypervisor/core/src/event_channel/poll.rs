@@ -14,7 +14,8 @@ use crate::vcpu::Vcpu;
 
 impl<P: Platform> Hypervisor<P> {
     /// Makes the vCPU wait until one of the ports is pending, an interrupt comes for it, or the
-    /// time has come. If a port is pending already it doesn't wait.
+    /// time has come. If a port is pending already it doesn't wait. The caller checks after this
+    /// whether an interrupt waits, and wakes the vCPU then.
     ///
     /// # Errors
     /// `EINVAL` if one of the ports doesn't exist.
@@ -42,7 +43,7 @@ impl<P: Platform> Hypervisor<P> {
             domain.events.ports.require(*port)?;
             Ok(ready || self.is_pending(domain, *port))
         });
-        if ready != Ok(false) || self.platform.has_interrupt(vcpu) {
+        if ready != Ok(false) {
             self.wake(vcpu);
         }
         ready.map(drop)

@@ -72,6 +72,12 @@ pub trait GuestCopy {
     /// # Errors
     /// If the page is not mapped or not writable.
     fn translate(&self, gva: Gva) -> Result<Gpa, Fault>;
+
+    /// Whether the caller would take an interrupt now: its interrupt flag is set. One that
+    /// doesn't can wait although an interrupt waits for it.
+    fn takes_interrupts(&self) -> bool {
+        true
+    }
 }
 
 /// How a hypercall ended, short of an error.

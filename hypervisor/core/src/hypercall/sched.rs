@@ -21,7 +21,7 @@ pub fn sched_op<P: Platform>(call: &Call<'_, P>) -> HypercallResult {
     let arg = Gva(arg);
     match SchedCmd(cmd as u32) {
         SchedCmd::YIELD => call.hv.yield_now(),
-        SchedCmd::BLOCK => call.hv.block_unless_interrupted(call.vcpu),
+        SchedCmd::BLOCK => block(call),
         SchedCmd::SHUTDOWN => {
             let shutdown: Shutdown = call.read(arg)?;
             call.hv.shut_down(call.domain, reason(shutdown.reason));
@@ -51,13 +51,21 @@ pub fn sched_op_compat<P: Platform>(call: &Call<'_, P>) -> HypercallResult {
     let [cmd, arg, ..] = call.args;
     match SchedCmd(cmd as u32) {
         SchedCmd::YIELD => call.hv.yield_now(),
-        SchedCmd::BLOCK => call.hv.block_unless_interrupted(call.vcpu),
+        SchedCmd::BLOCK => block(call),
         SchedCmd::SHUTDOWN => {
             call.hv.shut_down(call.domain, reason(ShutdownReason(arg as u32)));
         }
         _ => return Err(Errno::ENOSYS),
     }
     Ok(Outcome::OK)
+}
+
+fn block<P: Platform>(call: &Call<'_, P>) {
+    if call.guest.takes_interrupts() {
+        call.hv.block_unless_interrupted(call.vcpu);
+    } else {
+        call.hv.block(call.vcpu);
+    }
 }
 
 /// A shutdown code has 8 bits.
@@ -74,7 +82,11 @@ fn poll<P: Platform>(call: &Call<'_, P>, poll: Poll) -> Result<(), Errno> {
         *port = Port(call.read(at)?);
     }
     let timeout = (poll.timeout != 0).then_some(Nanos(poll.timeout));
-    call.hv.poll_events(call.domain, call.vcpu, ports, timeout)
+    call.hv.poll_events(call.domain, call.vcpu, ports, timeout)?;
+    if call.guest.takes_interrupts() && call.hv.platform.has_interrupt(call.vcpu) {
+        call.hv.wake(call.vcpu);
+    }
+    Ok(())
 }
 
 /// Sets up, restarts or stops one of the domain's watchdogs. The result of setting one up is its

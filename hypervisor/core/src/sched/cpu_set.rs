@@ -89,7 +89,14 @@ impl CpuSet {
 
     /// The pCPUs in the set, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = CpuId> + '_ {
-        (0..MAX_CPUS).map(CpuId).filter(|cpu| self.contains(*cpu))
+        (0_u32..).zip(self.words).flat_map(|(index, word)| {
+            let mut left = word;
+            core::iter::from_fn(move || {
+                let bit = left.trailing_zeros();
+                left &= left.wrapping_sub(1);
+                (bit < u64::BITS).then_some(CpuId(index * u64::BITS + bit))
+            })
+        })
     }
 
     const fn word(cpu: CpuId) -> usize {
@@ -114,6 +121,7 @@ impl FromIterator<CpuId> for CpuSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     #[test]
     fn bitmap_round_trip() {
@@ -125,6 +133,9 @@ mod tests {
         assert_eq!(bytes[32..], [0; 8]);
         assert_eq!(CpuSet::from_bytes(&[0x21]), [0, 5].into_iter().map(CpuId).collect());
         assert_eq!(set.count(), 5);
+        assert_eq!(set.iter().map(|cpu| cpu.0).collect::<Vec<_>>(), [0, 5, 63, 64, 255]);
+        assert_eq!(CpuSet::ALL.iter().count(), MAX_CPUS as usize);
+        assert_eq!(CpuSet::EMPTY.iter().next(), None);
         assert!(!set.contains(CpuId(4000)));
     }
 }
