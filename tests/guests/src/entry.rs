@@ -71,9 +71,9 @@ unsafe extern "C" fn memset(to: *mut u8, byte: i32, bytes: usize) -> *mut u8 {
 unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, bytes: usize) -> i32 {
     for index in 0..bytes {
         // SAFETY: within the range that the caller promises.
-        let left = unsafe { a.add(index).read_volatile() };
+        let left = unsafe { a.wrapping_add(index).read_volatile() };
         // SAFETY: as above.
-        let right = unsafe { b.add(index).read_volatile() };
+        let right = unsafe { b.wrapping_add(index).read_volatile() };
         if left != right {
             return i32::from(left) - i32::from(right);
         }
