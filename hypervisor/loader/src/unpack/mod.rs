@@ -4,11 +4,20 @@
 //! - [`Codec`]: which one, detected by its magic number.
 //! - [`UnpackError`]: why a stream could not be unpacked.
 
+mod copy;
 mod gzip;
 mod lz4;
+mod xz;
 mod zstd;
 
 use core::fmt;
+
+/// What decoding gives, or what is wrong with the stream.
+type Outcome<T> = Result<T, &'static str>;
+
+const CUT_SHORT: &str = "it is cut short";
+/// Reported as [`UnpackError::WrongLength`].
+const TOO_LONG: &str = "it holds more than its trailer announces";
 
 /// A packing that kernels come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +63,16 @@ impl Codec {
             Self::Gzip => gzip::unpack(stream, into),
             Self::Lz4 => lz4::unpack(stream, into),
             Self::Zstd => zstd::unpack(stream, into),
-            Self::Xz => Err(UnpackError::Unsupported { codec: self, what: "this packing" }),
+            Self::Xz => xz::unpack(stream, into),
         }
+    }
+}
+
+/// Makes an error of what a decoder found.
+fn named(codec: Codec, expected: usize) -> impl Fn(&'static str) -> UnpackError {
+    move |what| match what {
+        TOO_LONG => UnpackError::WrongLength { codec, expected },
+        what => UnpackError::Damaged { codec, what },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Bit streams: those read from their end to their start, and the one kind read forward.
 
-use super::{CUT_SHORT, Input, Result};
+use super::super::{CUT_SHORT, Outcome};
+use super::Input;
 
 const NO_END_MARK: &str = "a bit stream has no end mark";
 
@@ -26,7 +27,7 @@ impl<'a> ReverseBits<'a> {
     pub(super) const REFILLED: u32 = 56;
 
     /// Reads the rest of `input`, whose last byte holds a one above the first bit.
-    pub(super) fn new(input: &Input<'a>) -> Result<Self> {
+    pub(super) fn new(input: &Input<'a>) -> Outcome<Self> {
         let last = input.rest().last().filter(|last| **last != 0).ok_or(NO_END_MARK)?;
         let padding = last.leading_zeros().wrapping_add(1);
         let mut bits = Self { rest: input.bytes, window: 1 << padding, start: input.at };
@@ -36,7 +37,7 @@ impl<'a> ReverseBits<'a> {
 
     /// Moves on by the whole bytes that were read.
     #[inline(always)]
-    pub(super) fn refill(&mut self) -> Result<()> {
+    pub(super) fn refill(&mut self) -> Outcome<()> {
         let used = self.window.trailing_zeros();
         let len = self.rest.len().wrapping_sub((used >> 3) as usize);
         self.rest = self.rest.get(..len).ok_or(CUT_SHORT)?;
@@ -101,7 +102,7 @@ pub(super) struct ReverseWord<'a> {
 impl<'a> ReverseWord<'a> {
     /// Reads the rest of `input`, whose last byte holds a one above the first bit.
     #[inline(always)]
-    pub(super) fn new(input: &Input<'a>) -> Result<Self> {
+    pub(super) fn new(input: &Input<'a>) -> Outcome<Self> {
         let last = input.rest().last().filter(|last| **last != 0).ok_or(NO_END_MARK)?;
         let used = last.leading_zeros().wrapping_add(1);
         let mut bits = Self { rest: input.bytes, word: 0, used, start: input.at };
@@ -111,7 +112,7 @@ impl<'a> ReverseWord<'a> {
 
     /// Moves on by the whole bytes that were read.
     #[inline(always)]
-    pub(super) fn refill(&mut self) -> Result<()> {
+    pub(super) fn refill(&mut self) -> Outcome<()> {
         let len = self.rest.len().wrapping_sub((self.used >> 3) as usize);
         self.rest = self.rest.get(..len).ok_or(CUT_SHORT)?;
         self.word = u64::from_le_bytes(*self.rest.last_chunk().ok_or(CUT_SHORT)?);

@@ -1,8 +1,9 @@
 //! Finite state entropy: the distribution of symbols, and the states made of it (RFC 8878,
 //! 4.1).
 
+use super::super::Outcome;
+use super::Input;
 use super::bits::ForwardBits;
-use super::{Input, Result};
 
 /// More symbols than any of the alphabets has (match lengths: 53; weights: 13).
 pub(super) const MAX_SYMBOLS: usize = 64;
@@ -29,14 +30,14 @@ impl Distribution {
     }
 
     /// The distribution of a table with one state.
-    pub(super) fn single(symbol: u8) -> Result<Self> {
+    pub(super) fn single(symbol: u8) -> Outcome<Self> {
         let mut distribution = Self { log: 0, probabilities: [0; MAX_SYMBOLS], symbols: 0 };
         *distribution.probabilities.get_mut(usize::from(symbol)).ok_or(IMPOSSIBLE)? = 1;
         Ok(distribution)
     }
 
     /// Reads a table description (4.1.1) of at most `max_log` and `max_symbols`.
-    pub(super) fn read(input: &mut Input<'_>, max_log: u32, max_symbols: usize) -> Result<Self> {
+    pub(super) fn read(input: &mut Input<'_>, max_log: u32, max_symbols: usize) -> Outcome<Self> {
         let mut bits = ForwardBits::new(input.rest());
         let log = bits.take(4).wrapping_add(5);
         if log > max_log {
@@ -63,7 +64,7 @@ impl Distribution {
         Ok(distribution)
     }
 
-    fn push(&mut self, probability: i16, max_symbols: usize) -> Result<()> {
+    fn push(&mut self, probability: i16, max_symbols: usize) -> Outcome<()> {
         if self.symbols >= max_symbols {
             return Err("an FSE table has more symbols than allowed");
         }
@@ -77,8 +78,8 @@ impl Distribution {
     pub(super) fn build<T: Copy>(
         &self,
         table: &mut [T],
-        mut state: impl FnMut(u8, u8, u16) -> Result<T>,
-    ) -> Result<()> {
+        mut state: impl FnMut(u8, u8, u16) -> Outcome<T>,
+    ) -> Outcome<()> {
         let size = 1usize << self.log;
         let table = table.get_mut(..size).ok_or(IMPOSSIBLE)?;
         let (symbols, mut counts) = self.spread(size)?;
@@ -95,7 +96,7 @@ impl Distribution {
 
     /// Spreads the symbols over the states; gives each state's symbol, and each symbol's number
     /// of states.
-    fn spread(&self, size: usize) -> Result<([u8; MAX_STATES], [u16; MAX_SYMBOLS])> {
+    fn spread(&self, size: usize) -> Outcome<([u8; MAX_STATES], [u16; MAX_SYMBOLS])> {
         let mut states = [0u8; MAX_STATES];
         let mut counts = [1u16; MAX_SYMBOLS];
         let mask = size.wrapping_sub(1);

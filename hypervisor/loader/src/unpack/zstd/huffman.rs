@@ -2,9 +2,10 @@
 
 use alloc::boxed::Box;
 
+use super::super::{CUT_SHORT, Outcome};
+use super::Input;
 use super::bits::ReverseBits;
 use super::fse::Distribution;
-use super::{CUT_SHORT, Input, Result};
 
 /// The longest code, in bits.
 const MAX_BITS: u32 = 11;
@@ -27,7 +28,7 @@ impl Huffman {
     }
 
     /// Reads a tree description.
-    pub(super) fn read(&mut self, input: &mut Input<'_>) -> Result<()> {
+    pub(super) fn read(&mut self, input: &mut Input<'_>) -> Outcome<()> {
         let mut weights = [0u8; MAX_SYMBOLS];
         let header = *input.take(1)?.first().ok_or(CUT_SHORT)?;
         let count = match header.checked_sub(127) {
@@ -38,7 +39,7 @@ impl Huffman {
     }
 
     /// Adds the last weight, which is implied, and fills the table.
-    fn build(&mut self, weights: &mut [u8; MAX_SYMBOLS], count: usize) -> Result<()> {
+    fn build(&mut self, weights: &mut [u8; MAX_SYMBOLS], count: usize) -> Outcome<()> {
         let share = |weight: u8| weight.checked_sub(1).map_or(0, |exponent| 1usize << exponent);
         let given = weights.get(..count).ok_or(IMPOSSIBLE)?;
         if given.iter().any(|weight| u32::from(*weight) > MAX_BITS) {
@@ -70,7 +71,7 @@ impl Huffman {
     }
 
     /// Decodes the rest of `input`, one bit stream, so that it fills `out`.
-    pub(super) fn decode(&self, input: &Input<'_>, out: &mut [u8]) -> Result<()> {
+    pub(super) fn decode(&self, input: &Input<'_>, out: &mut [u8]) -> Outcome<()> {
         let mut bits = ReverseBits::new(input)?;
         let (groups, tail) = out.as_chunks_mut::<CODES_PER_REFILL>();
         for group in groups {
@@ -100,7 +101,7 @@ fn direct_weights(
     input: &mut Input<'_>,
     count: usize,
     weights: &mut [u8; MAX_SYMBOLS],
-) -> Result<usize> {
+) -> Outcome<usize> {
     let bytes = input.take(count.div_ceil(2))?;
     let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
     for (to, from) in weights.iter_mut().zip(halves.take(count)) {
@@ -118,7 +119,7 @@ struct WeightState {
 }
 
 /// Weights in an FSE stream of two interleaved states; gives their count.
-fn packed_weights(input: &mut Input<'_>, weights: &mut [u8; MAX_SYMBOLS]) -> Result<usize> {
+fn packed_weights(input: &mut Input<'_>, weights: &mut [u8; MAX_SYMBOLS]) -> Outcome<usize> {
     const MAX_LOG: u32 = 6;
     const MAX_WEIGHTS: usize = 13;
     let distribution = Distribution::read(input, MAX_LOG, MAX_WEIGHTS)?;

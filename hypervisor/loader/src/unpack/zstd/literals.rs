@@ -3,8 +3,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::super::{CUT_SHORT, Outcome};
 use super::huffman::Huffman;
-use super::{CUT_SHORT, Input, MAX_BLOCK_BYTES, Result};
+use super::{Input, MAX_BLOCK_BYTES};
 
 const IMPOSSIBLE: &str = "a literals section has an impossible size";
 
@@ -22,7 +23,7 @@ impl Literals {
     }
 
     /// Reads a block's literals.
-    pub(super) fn read<'a>(&'a mut self, block: &mut Input<'a>) -> Result<&'a [u8]> {
+    pub(super) fn read<'a>(&'a mut self, block: &mut Input<'a>) -> Outcome<&'a [u8]> {
         let first = *block.rest().first().ok_or(CUT_SHORT)?;
         let (kind, format) = (first & 3, (first >> 2) & 3);
         if kind >= 2 {
@@ -44,7 +45,7 @@ impl Literals {
     }
 
     /// Huffman-coded literals, in one stream or four.
-    fn packed(&mut self, block: &mut Input<'_>, own_tree: bool, format: u8) -> Result<&[u8]> {
+    fn packed(&mut self, block: &mut Input<'_>, own_tree: bool, format: u8) -> Outcome<&[u8]> {
         let (header_len, size_bits) = match format {
             0 | 1 => (3, 10),
             2 => (4, 14),
@@ -71,7 +72,7 @@ impl Literals {
 }
 
 /// Four streams, each good for a quarter of the literals; the last may be shorter.
-fn four_streams(huffman: &Huffman, packed: &mut Input<'_>, out: &mut [u8]) -> Result<()> {
+fn four_streams(huffman: &Huffman, packed: &mut Input<'_>, out: &mut [u8]) -> Outcome<()> {
     let quarter = out.len().div_ceil(4);
     let sizes = [packed.number(2)?, packed.number(2)?, packed.number(2)?];
     let mut out = out;

@@ -4,14 +4,14 @@
 //! window (kernels are packed with a window of 128 MiB, which a streaming decoder would have to
 //! buffer and copy), bit readers refill once per several symbols, and short copies are whole
 //! 16-byte words. Sections 3 and 4 of the RFC are followed module by module: frames and blocks
-//! here, then [`literals`] with [`huffman`], and [`sequences`] with [`fse`], [`bits`], [`copy`].
+//! here, then [`literals`] with [`huffman`], and [`sequences`] with [`fse`], [`bits`], [`step`].
 
 mod bits;
-mod copy;
 mod fse;
 mod huffman;
 mod literals;
 mod sequences;
+mod step;
 #[cfg(test)]
 mod tests;
 
@@ -19,31 +19,21 @@ use twox_hash::XxHash64;
 
 use self::literals::Literals;
 use self::sequences::Sequences;
-use super::{Codec, UnpackError};
+use super::{CUT_SHORT, Codec, Outcome, UnpackError, copy, named};
 use crate::bytes::u32_at;
-
-/// What is wrong with a stream. The decoder has one reason to fail: damage.
-type Result<T> = core::result::Result<T, &'static str>;
-
-const CUT_SHORT: &str = "it is cut short";
-const TOO_LONG: &str = "it holds more than its trailer announces";
 
 const MAGIC: u32 = 0xFD2F_B528;
 /// `Block_Maximum_Size`, as far as the window doesn't make it smaller.
 const MAX_BLOCK_BYTES: usize = 128 << 10;
 
 /// Unpacks all frames of `stream` so that they fill `into`. Takes 150 KiB of heap.
-pub(super) fn unpack(stream: &[u8], into: &mut [u8]) -> core::result::Result<(), UnpackError> {
+pub(super) fn unpack(stream: &[u8], into: &mut [u8]) -> Result<(), UnpackError> {
     let expected = into.len();
-    let damaged = |what| match what {
-        TOO_LONG => UnpackError::WrongLength { codec: Codec::Zstd, expected },
-        what => UnpackError::Damaged { codec: Codec::Zstd, what },
-    };
     let mut input = Input { bytes: stream, at: 0 };
     let mut done = 0;
     while input.at < stream.len() {
         let out = into.get_mut(done..).unwrap_or(&mut []);
-        let produced = frame(&mut input, out).map_err(damaged)?;
+        let produced = frame(&mut input, out).map_err(named(Codec::Zstd, expected))?;
         done = done.saturating_add(produced);
     }
     if done == expected {
@@ -63,14 +53,14 @@ struct Input<'a> {
 
 impl<'a> Input<'a> {
     /// The next `len` bytes.
-    fn take(&mut self, len: usize) -> Result<&'a [u8]> {
+    fn take(&mut self, len: usize) -> Outcome<&'a [u8]> {
         let bytes = self.rest().get(..len).ok_or(CUT_SHORT)?;
         self.at = self.at.saturating_add(len);
         Ok(bytes)
     }
 
     /// The next bytes, as a number of up to 8 bytes.
-    fn number(&mut self, len: usize) -> Result<u64> {
+    fn number(&mut self, len: usize) -> Outcome<u64> {
         let bytes = self.take(len)?;
         Ok(bytes.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte)))
     }
@@ -81,7 +71,7 @@ impl<'a> Input<'a> {
     }
 
     /// The next `len` bytes as an input that ends there.
-    fn part(&mut self, len: usize) -> Result<Input<'a>> {
+    fn part(&mut self, len: usize) -> Outcome<Input<'a>> {
         let at = self.at;
         self.take(len)?;
         Ok(Input { bytes: self.bytes.get(..self.at).ok_or(CUT_SHORT)?, at })
@@ -95,7 +85,7 @@ struct State {
 }
 
 /// Unpacks one frame to the start of `out` and gives its length.
-fn frame(input: &mut Input<'_>, out: &mut [u8]) -> Result<usize> {
+fn frame(input: &mut Input<'_>, out: &mut [u8]) -> Outcome<usize> {
     let checked = header(input)?;
     let mut state = State { literals: Literals::new(), sequences: Sequences::new() };
     let mut done = 0;
@@ -127,7 +117,7 @@ fn frame(input: &mut Input<'_>, out: &mut [u8]) -> Result<usize> {
 }
 
 /// Reads a frame's header; says whether a checksum follows the blocks.
-fn header(input: &mut Input<'_>) -> Result<bool> {
+fn header(input: &mut Input<'_>) -> Outcome<bool> {
     const SINGLE_SEGMENT: u8 = 1 << 5;
     const CHECKSUM: u8 = 1 << 2;
     const RESERVED: u8 = 1 << 3;

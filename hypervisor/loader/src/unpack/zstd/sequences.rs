@@ -3,10 +3,12 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
+use super::super::copy;
+use super::super::{CUT_SHORT, Outcome};
+use super::Input;
 use super::bits::ReverseWord;
-use super::copy::{self, Progress, Step};
 use super::fse::{Distribution, MAX_STATES};
-use super::{CUT_SHORT, Input, Result};
+use super::step::{Progress, Step};
 
 const IMPOSSIBLE: &str = "a sequence has an impossible code";
 
@@ -61,7 +63,7 @@ impl Tables {
         Self { states, logs: [0; KINDS], filled: [false; KINDS] }
     }
 
-    fn read(&mut self, kind: Kind, mode: u8, block: &mut Input<'_>) -> Result<()> {
+    fn read(&mut self, kind: Kind, mode: u8, block: &mut Input<'_>) -> Outcome<()> {
         let alphabet = kind.alphabet();
         let index = kind as usize;
         let distribution = match mode & 3 {
@@ -112,7 +114,7 @@ impl Sequences {
         literals: &[u8],
         out: &mut [u8],
         at: usize,
-    ) -> Result<usize> {
+    ) -> Outcome<usize> {
         let count = self.header(block)?;
         let mut progress = Progress { at, literals };
         if count != 0 {
@@ -122,7 +124,7 @@ impl Sequences {
     }
 
     /// Reads the section's header and tables; gives the number of sequences.
-    fn header(&mut self, block: &mut Input<'_>) -> Result<u32> {
+    fn header(&mut self, block: &mut Input<'_>) -> Outcome<u32> {
         let count = match block.number(1)? {
             0 => return Ok(0),
             few @ 1..128 => few,
@@ -147,7 +149,7 @@ impl Sequences {
         block: &Input<'_>,
         out: &mut [u8],
         progress: Progress<'a>,
-    ) -> Result<Progress<'a>> {
+    ) -> Outcome<Progress<'a>> {
         let mut bits = ReverseWord::new(block)?;
         let states = self.tables.states.as_array::<{ MAX_STATES * KINDS }>().ok_or(IMPOSSIBLE)?;
         let state = |kind: Kind, index: usize| {
