@@ -107,3 +107,56 @@ fn put(bytes: &mut [u8], at: usize, with: &[u8]) {
         *to = *from;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use xen_abi::arch_x86::hvm::start_info::MemmapType;
+    use zerocopy::FromBytes;
+
+    use super::*;
+
+    #[test]
+    fn all_that_is_pointed_at_is_where_it_is_said_to_be() {
+        let memory = [
+            MemmapEntry { addr: 0, size: 0x9_F000, ty: MemmapType::RAM, reserved: 0 },
+            MemmapEntry { addr: 1 << 20, size: 1 << 30, ty: MemmapType::RAM, reserved: 0 },
+        ];
+        let modules = [
+            Module { span: Span::new(0x400_0000, 12345), command_line: b"first" },
+            Module { span: Span::new(0x500_0000, 1), command_line: b"" },
+        ];
+        let info = StartInfo {
+            flags: 3,
+            command_line: b"console=hvc0",
+            modules: &modules,
+            rsdp: Gpa(0x10_0000),
+            memory: &memory,
+        };
+        const AT: u64 = 0x10_1000;
+        let bytes = info.place(Gpa(AT));
+        assert_eq!(bytes.len(), info.bytes());
+        let at = |address: u64| &bytes[(address - AT) as usize..];
+        let (header, _) = Header::read_from_prefix(&bytes).unwrap();
+        assert_eq!((header.magic, header.version, header.flags), (START_MAGIC_VALUE, 1, 3));
+        assert_eq!((header.nr_modules, header.memmap_entries), (2, 2));
+        assert_eq!(header.rsdp_paddr, 0x10_0000);
+        assert!(at(header.cmdline_paddr).starts_with(b"console=hvc0\0"));
+        assert!(header.modlist_paddr.is_multiple_of(8) && header.memmap_paddr.is_multiple_of(8));
+        assert!(at(header.memmap_paddr).starts_with(memory.as_bytes()));
+        let (list, _) = <[ModlistEntry; 2]>::read_from_prefix(at(header.modlist_paddr)).unwrap();
+        assert_eq!((list[0].paddr, list[0].size), (0x400_0000, 12345));
+        assert!(at(list[0].cmdline_paddr).starts_with(b"first\0"));
+        assert_eq!((list[1].paddr, list[1].cmdline_paddr), (0x500_0000, 0));
+    }
+
+    #[test]
+    fn what_is_absent_is_zero() {
+        let info =
+            StartInfo { flags: 0, command_line: b"", modules: &[], rsdp: Gpa(0), memory: &[] };
+        let (header, rest) = Header::read_from_prefix(&info.place(Gpa(0x1000)))
+            .map(|(header, rest)| (header, rest.len()))
+            .unwrap();
+        let expected = Header { magic: START_MAGIC_VALUE, version: 1, ..Header::default() };
+        assert_eq!((header, rest), (expected, 0));
+    }
+}

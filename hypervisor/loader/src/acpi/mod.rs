@@ -15,6 +15,8 @@ mod hpet;
 mod madt;
 mod mcfg;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use error::AcpiError;
 pub use fadt::{AddressSpace, Fadt, Register, SleepType};

@@ -7,6 +7,8 @@ mod bzimage;
 mod elf;
 mod error;
 mod notes;
+#[cfg(test)]
+mod tests;
 
 pub use elf::{Kernel, Segment};
 pub use error::ImageError;

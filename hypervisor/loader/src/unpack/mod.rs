@@ -7,6 +7,8 @@
 mod copy;
 mod gzip;
 mod lz4;
+#[cfg(test)]
+mod tests;
 mod xz;
 mod zstd;
 
@@ -18,6 +20,10 @@ type Outcome<T> = Result<T, &'static str>;
 const CUT_SHORT: &str = "it is cut short";
 /// Reported as [`UnpackError::WrongLength`].
 const TOO_LONG: &str = "it holds more than its trailer announces";
+/// These are reported as [`UnpackError::Unsupported`].
+const DICTIONARY: &str = "a dictionary";
+const OTHER_CHECK: &str = "a check other than CRC32";
+const OTHER_FILTER: &str = "filters other than x86 and LZMA2";
 
 /// A packing that kernels come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +78,7 @@ impl Codec {
 fn named(codec: Codec, expected: usize) -> impl Fn(&'static str) -> UnpackError {
     move |what| match what {
         TOO_LONG => UnpackError::WrongLength { codec, expected },
+        DICTIONARY | OTHER_CHECK | OTHER_FILTER => UnpackError::Unsupported { codec, what },
         what => UnpackError::Damaged { codec, what },
     }
 }

@@ -11,7 +11,7 @@ mod lzma;
 mod lzma2;
 mod range;
 
-use super::{CUT_SHORT, Codec, Outcome, UnpackError, named};
+use super::{CUT_SHORT, Codec, OTHER_CHECK, OTHER_FILTER, Outcome, UnpackError, named};
 use crate::bytes::u32_at;
 
 const HEADER_BYTES: usize = 12;
@@ -36,7 +36,7 @@ fn blocks(stream: &[u8], out: &mut [u8]) -> Outcome<usize> {
     let (header, mut rest) = stream.split_at_checked(HEADER_BYTES).ok_or(CUT_SHORT)?;
     let check = match header {
         [_, _, _, _, _, _, 0, check @ (CHECK_NONE | CHECK_CRC32), ..] => *check,
-        _ => return Err("it has a check other than CRC32"),
+        _ => return Err(OTHER_CHECK),
     };
     let mut done = 0;
     loop {
@@ -101,7 +101,7 @@ impl Block {
         match filters.get(..count) {
             Some([(FILTER_LZMA2, 1)]) => Ok(Self { x86: false }),
             Some([(FILTER_X86, 0), (FILTER_LZMA2, 1)]) => Ok(Self { x86: true }),
-            _ => Err("it uses filters other than x86 and LZMA2"),
+            _ => Err(OTHER_FILTER),
         }
     }
 }

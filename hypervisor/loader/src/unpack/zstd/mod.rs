@@ -12,14 +12,12 @@ mod huffman;
 mod literals;
 mod sequences;
 mod step;
-#[cfg(test)]
-mod tests;
 
 use twox_hash::XxHash64;
 
 use self::literals::Literals;
 use self::sequences::Sequences;
-use super::{CUT_SHORT, Codec, Outcome, UnpackError, copy, named};
+use super::{CUT_SHORT, Codec, DICTIONARY, Outcome, UnpackError, copy, named};
 use crate::bytes::u32_at;
 
 const MAGIC: u32 = 0xFD2F_B528;
@@ -135,7 +133,7 @@ fn header(input: &mut Input<'_>) -> Outcome<bool> {
     }
     let dictionary = input.number([0, 1, 2, 4][usize::from(descriptor & 3)])?;
     if dictionary != 0 {
-        return Err("it needs a dictionary");
+        return Err(DICTIONARY);
     }
     let content_size_len = match descriptor >> 6 {
         0 => usize::from(single),
