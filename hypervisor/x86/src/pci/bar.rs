@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use super::address::{Register, Sbdf};
 use super::host::ConfigSpace;
 use super::registers::{
-    BAR_IO, BAR_KIND, BAR_KIND_64, BAR_PREFETCHABLE, BAR0, COMMAND, COMMAND_IO, COMMAND_MEMORY,
-    HEADER_BRIDGE, HEADER_DEVICE, HEADER_KIND, HEADER_TYPE,
+    BAR_IO, BAR_KIND, BAR_KIND_64, BAR_PREFETCHABLE, BAR0, CLASS, CLASS_HOST_BRIDGE, COMMAND,
+    COMMAND_IO, COMMAND_MEMORY, HEADER_BRIDGE, HEADER_DEVICE, HEADER_KIND, HEADER_TYPE,
 };
 
 /// A range of memory that a function answers to.
@@ -61,9 +61,15 @@ pub(super) fn address(space: &impl ConfigSpace, function: Sbdf, index: u8) -> Op
 
 /// Finds out what memory a function has, by writing all ones to its registers; what they held is
 /// restored. The function doesn't answer in the meantime, so it must not be in use.
+///
+/// Host bridges go on answering: some cut off all memory, RAM too, when they are told not to.
 pub fn probe(space: &impl ConfigSpace, function: Sbdf) -> Vec<MemoryBar> {
     let command = space.read(function, Register::word(COMMAND));
-    space.write(function, Register::word(COMMAND), command & !(COMMAND_IO | COMMAND_MEMORY));
+    let class = space.read(function, Register::dword(CLASS)) >> 16;
+    let stops = class != CLASS_HOST_BRIDGE;
+    if stops {
+        space.write(function, Register::word(COMMAND), command & !(COMMAND_IO | COMMAND_MEMORY));
+    }
     let count = count(space, function);
     let mut bars = Vec::new();
     let mut index = 0;
@@ -73,7 +79,9 @@ pub fn probe(space: &impl ConfigSpace, function: Sbdf) -> Vec<MemoryBar> {
         bars.extend(bar.filter(|bar| bar.bytes != 0));
         index = index.saturating_add(if wide { 2 } else { 1 });
     }
-    space.write(function, Register::word(COMMAND), command);
+    if stops {
+        space.write(function, Register::word(COMMAND), command);
+    }
     bars
 }
 

@@ -17,6 +17,8 @@ pub const STATUS: u16 = 0x06;
 pub const STATUS_CAPABILITIES: u32 = 1 << 4;
 /// Revision in bits 7:0, class in 31:8.
 pub const CLASS: u16 = 0x08;
+/// Base class and subclass of host bridges.
+pub const CLASS_HOST_BRIDGE: u32 = 0x0600;
 /// Header type.
 pub const HEADER_TYPE: u16 = 0x0E;
 /// Header type: the kind of header.

@@ -211,6 +211,29 @@ fn bars_are_measured_and_left_as_they_were() {
     assert_eq!(probe_bars(&machine, BRIDGE), []);
 }
 
+/// A machine whose functions must not be told to stop answering.
+struct AlwaysOn(Machine);
+
+impl ConfigSpace for AlwaysOn {
+    fn read(&self, function: Sbdf, register: Register) -> u32 {
+        ConfigSpace::read(&self.0, function, register)
+    }
+
+    fn write(&self, function: Sbdf, register: Register, value: u32) {
+        assert_ne!(register.offset(), 4, "{function} was told to stop");
+        ConfigSpace::write(&self.0, function, register, value);
+    }
+}
+
+#[test]
+fn host_bridges_go_on_answering_while_they_are_measured() {
+    let machine = Machine::new();
+    let mut bridge = Simulated::nic();
+    bridge.set(8, 0x0600_0000, 0);
+    machine.functions.borrow_mut().insert(NIC, bridge);
+    assert_eq!(probe_bars(&AlwaysOn(machine), NIC)[0].bytes, 0x4000);
+}
+
 #[test]
 fn ports_and_memory_reach_the_same_registers() {
     let (machine, mut pci) = (Machine::new(), vpci());
