@@ -6,28 +6,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use hv_boot::page_table::Mapping;
 use hv_boot::ranges::Range;
 use hv_core::types::{FRAME_BYTES, Hpa};
-use x86defs::paging::{PAGE_SIZE_2M, Pte};
+use x86defs::paging::PAGE_SIZE_2M;
 
 use super::{layout, tables};
-
-/// How the CPU may treat accesses. The bits choose entries of the page attribute table that
-/// `cpu::control` sets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caching {
-    /// Every access as written: registers.
-    Uncached,
-    /// Writes may be joined: framebuffers.
-    WriteCombining,
-}
-
-impl Caching {
-    fn flags(self) -> Pte {
-        match self {
-            Self::Uncached => Pte::PWT | Pte::PCD,
-            Self::WriteCombining => Pte::PWT,
-        }
-    }
-}
 
 /// A mapped run of device registers. Copies refer to the same registers.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +30,7 @@ static NEXT: AtomicU64 = AtomicU64::new(layout::MMIO);
 /// # Panics
 /// If the range wraps.
 pub fn map_mmio(at: Hpa, len: usize) -> Option<Mmio> {
-    Mmio::map(at, len, Caching::Uncached)
+    Mmio::map(at, len)
 }
 
 impl Mmio {
@@ -58,7 +39,7 @@ impl Mmio {
     ///
     /// # Panics
     /// If the range wraps.
-    pub fn map(at: Hpa, len: usize, caching: Caching) -> Option<Self> {
+    fn map(at: Hpa, len: usize) -> Option<Self> {
         let end = at.0.checked_add(len as u64).expect("device registers don't wrap");
         let pages = Range::around(at.0, end);
         // A page that stays unmapped parts each device from the next one.
@@ -72,7 +53,7 @@ impl Mmio {
         if virt + step > layout::MMIO + layout::MMIO_BYTES {
             return None;
         }
-        let flags = tables::DATA | caching.flags();
+        let flags = tables::DATA | tables::UNCACHED;
         let largest = if large { 2 } else { 1 };
         let mapping = Mapping { virt, phys: pages.start, bytes: pages.bytes(), flags, largest };
         tables::map(mapping).ok()?;

@@ -21,7 +21,7 @@ pub use frame_box::FrameBox;
 pub use frame_buffer::FrameBuffer;
 pub use image::is_code;
 pub use layout::BOOT_MAPPED;
-pub use mmio::{Caching, Mmio, map_mmio};
+pub use mmio::{Mmio, map_mmio};
 pub use modules::{BootModule, modules};
 pub use stacks::Stack;
 pub use tables::{Trampoline, is_mapped, switch};

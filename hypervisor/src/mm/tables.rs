@@ -25,7 +25,8 @@ pub(super) const VGA_TEXT_BYTES: u64 = 0x8000;
 /// Writable data.
 pub(super) const DATA: Pte = Pte(Pte::PRESENT.0 | Pte::WRITE.0 | Pte::NX.0 | Pte::GLOBAL.0);
 const READ_ONLY: Pte = Pte(Pte::PRESENT.0 | Pte::NX.0 | Pte::GLOBAL.0);
-const UNCACHED: Pte = Pte(Pte::PWT.0 | Pte::PCD.0);
+/// For device registers.
+pub(super) const UNCACHED: Pte = Pte(Pte::PWT.0 | Pte::PCD.0);
 /// Write-through until `cpu::enable` has set the page attribute table.
 const WRITE_COMBINING: Pte = Pte::PWT;
 

@@ -5,12 +5,9 @@ use alloc::vec::Vec;
 use hv_core::types::Hpa;
 use hv_loader::acpi::Madt;
 use spin::{Mutex, Once};
-use x86defs::ioapic::{IOEOI, IOREGSEL, IOWIN, REG_TABLE, REG_VERSION, RedirectionEntry};
+use x86defs::ioapic::{IOREGSEL, IOWIN, REG_TABLE, REG_VERSION, RedirectionEntry};
 
 use crate::mm::{self, Mmio};
-
-/// From this version on, an IO-APIC has a register that ends level interrupts.
-const VERSION_WITH_EOI: u8 = 0x20;
 
 /// An IO-APIC.
 pub struct IoApic {
@@ -22,7 +19,6 @@ pub struct IoApic {
     pub gsi_base: u32,
     /// How many pins it has.
     pub pins: u32,
-    version: u8,
     registers: Mutex<Mmio>,
 }
 
@@ -37,10 +33,9 @@ pub fn init(madt: &Madt) {
             io_apic.write_entry(pin, RedirectionEntry::MASKED);
         }
         info!(
-            "IO-APIC {} at {:#x}: version {:#x}, GSIs {} to {}",
+            "IO-APIC {} at {:#x}: GSIs {} to {}",
             io_apic.id,
             io_apic.address.0,
-            io_apic.version,
             io_apic.gsi_base,
             io_apic.gsi_base + io_apic.pins - 1
         );
@@ -71,12 +66,6 @@ pub fn set_masked(gsi: u32, masked: bool) -> bool {
     on(gsi, |io_apic, pin| io_apic.set_masked(pin, masked))
 }
 
-/// Ends a level interrupt at the IO-APIC alone, whatever the local APIC has told it: its remote
-/// IRR is clear afterwards. `false` if no IO-APIC has the GSI.
-pub fn end(gsi: u32, vector: u8) -> bool {
-    on(gsi, |io_apic, pin| io_apic.end(pin, vector))
-}
-
 fn on(gsi: u32, action: impl FnOnce(&IoApic, u32)) -> bool {
     find(gsi).map(|(io_apic, pin)| action(io_apic, pin)).is_some()
 }
@@ -102,7 +91,6 @@ impl IoApic {
             address,
             gsi_base: entry.gsi_base,
             pins: (version >> 16 & 0xFF) + 1,
-            version: version as u8,
             registers: Mutex::new(registers),
         })
     }
@@ -129,20 +117,6 @@ impl IoApic {
         let entry = read(&registers, low);
         let mask = RedirectionEntry::MASKED.0 as u32;
         write(&registers, low, if masked { entry | mask } else { entry & !mask });
-    }
-
-    fn end(&self, pin: u32, vector: u8) {
-        let registers = self.registers.lock();
-        if self.version >= VERSION_WITH_EOI {
-            registers.write_u32(IOEOI as usize, vector.into());
-            return;
-        }
-        // Older ones clear their remote IRR when the pin becomes edge-triggered.
-        let (low, _) = places(pin);
-        let entry = read(&registers, low);
-        let level = RedirectionEntry::LEVEL.0 as u32;
-        write(&registers, low, entry & !level | RedirectionEntry::MASKED.0 as u32);
-        write(&registers, low, entry);
     }
 }
 

@@ -193,12 +193,6 @@ pub fn set_tsc_deadline(tsc: u64) {
     write_msr(Msr::TSC_DEADLINE, tsc);
 }
 
-/// Whether an interrupt of this vector waits for delivery to the executing CPU.
-pub fn is_requested(vector: u8) -> bool {
-    let word = Register(Register::IRR0.0 + 0x10 * u16::from(vector / 32));
-    read(word) & 1 << (vector % 32) != 0
-}
-
 fn read(register: Register) -> u32 {
     match XAPIC.get() {
         Some(registers) => registers.read_u32(register.0.into()),

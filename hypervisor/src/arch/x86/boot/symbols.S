@@ -2,4 +2,4 @@
  * then, which the reader takes for "no symbols". */
 
 .section .symbols, "a"
-    .skip   96 * 1024
+    .skip   64 * 1024

@@ -9,7 +9,7 @@ use x86defs::msr::Msr as Index;
 use super::features::features;
 
 /// The page attribute table: the reset value, but for entry 1 (PWT alone), which is
-/// write-combining instead of write-through. `mm::Caching` counts on it.
+/// write-combining instead of write-through. `mm::tables` counts on it.
 const PAT: u64 = 0x0007_0406_0007_0106;
 
 /// What the command line may switch off.

@@ -4,9 +4,8 @@ use core::arch::x86_64::{__cpuid_count, CpuidResult};
 
 use spin::Once;
 use x86defs::cpuid::{
-    Ext1Ecx, Ext1Edx, Ext7Edx, LEAF_EXT_ADDRESS, LEAF_EXT_FEATURES, LEAF_EXT_MAX, LEAF_EXT_POWER,
-    LEAF_FEATURES, LEAF_STRUCTURED, LEAF_SVM, LEAF_VENDOR, Leaf1Ecx, Leaf1Edx, Leaf7Ebx, Leaf7Ecx,
-    SvmFeatures,
+    Ext1Ecx, Ext1Edx, Ext7Edx, LEAF_EXT_FEATURES, LEAF_EXT_MAX, LEAF_EXT_POWER, LEAF_FEATURES,
+    LEAF_STRUCTURED, LEAF_SVM, LEAF_VENDOR, Leaf1Ecx, Leaf1Edx, Leaf7Ebx, Leaf7Ecx, SvmFeatures,
 };
 
 /// The features of the boot CPU, which all others must have too.
@@ -28,8 +27,6 @@ pub struct Features {
     pub ext1_edx: Ext1Edx,
     /// The TSC runs at the same rate always.
     pub invariant_tsc: bool,
-    /// Width of physical addresses.
-    pub physical_bits: u8,
     /// SVM's features; none without SVM.
     pub svm: SvmFeatures,
     /// How many address space ids SVM has.
@@ -69,7 +66,6 @@ fn read() -> Features {
     } else {
         cpuid(LEAF_EXT_MAX | 0xFFFF, 0)
     };
-    let address = cpuid(LEAF_EXT_ADDRESS, 0).eax as u8;
     Features {
         vendor: [b0, b1, b2, b3, d0, d1, d2, d3, c0, c1, c2, c3],
         leaf1_ecx: Leaf1Ecx(leaf1.ecx),
@@ -79,7 +75,6 @@ fn read() -> Features {
         ext1_ecx,
         ext1_edx: Ext1Edx(ext1.edx),
         invariant_tsc: Ext7Edx(cpuid(LEAF_EXT_POWER, 0).edx).contains(Ext7Edx::INVARIANT_TSC),
-        physical_bits: if address == 0 { 36 } else { address },
         svm: SvmFeatures(svm.edx),
         asids: svm.ebx,
         page_1g: Ext1Edx(ext1.edx).contains(Ext1Edx::PAGE_1G),

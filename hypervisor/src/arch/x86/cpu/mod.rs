@@ -36,13 +36,6 @@ pub fn init_boot_cpu() {
     local::reset_others();
 }
 
-/// Sleeps and handles interrupts, for ever.
-pub fn idle() -> ! {
-    loop {
-        interrupts::wait();
-    }
-}
-
 /// Makes another CPU leave guest mode or its sleep.
 pub fn kick(cpu: CpuId) {
     if let Some(cpu) = all().get(cpu.0 as usize) {

@@ -14,6 +14,8 @@ use hv_core::time::clock::TscClock;
 use hv_core::types::Nanos;
 use spin::Once;
 
+use crate::arch::x86::cpu::features;
+
 pub use rtc::wall_clock_at_boot;
 pub use timer::{enable as enable_timer, set_deadline};
 pub use tsc::{check_against_boot_cpu, read as read_tsc, serve_check};
@@ -27,7 +29,8 @@ pub fn init(start: u64) {
     let rates = calibrate::run();
     CLOCK.call_once(|| TscClock::new(rates.tsc.hz(), start, Nanos(0), true));
     let mhz = rates.tsc.hz() / 1000;
-    info!("TSC: {}.{:03} MHz, by {}", mhz / 1000, mhz % 1000, rates.by);
+    let invariant = if features().invariant_tsc { ", invariant" } else { "" };
+    info!("TSC: {}.{:03} MHz, by {}{invariant}", mhz / 1000, mhz % 1000, rates.by);
     timer::init(rates.apic_timer);
     rtc::init();
 }
