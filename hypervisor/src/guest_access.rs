@@ -16,12 +16,14 @@ use crate::platform::{Domain, hypervisor};
 pub struct VcpuMemory<'a> {
     domain: &'a Domain,
     paging: Paging,
+    takes_interrupts: bool,
 }
 
 impl<'a> VcpuMemory<'a> {
-    /// What a vCPU of `domain` with these control registers would reach.
-    pub fn new(domain: &'a Domain, paging: Paging) -> Self {
-        Self { domain, paging }
+    /// What a vCPU of `domain` with these control registers would reach. `takes_interrupts` says
+    /// whether its interrupt flag is set.
+    pub fn new(domain: &'a Domain, paging: Paging, takes_interrupts: bool) -> Self {
+        Self { domain, paging, takes_interrupts }
     }
 
     /// The guest-physical address behind `gva`, and how far from it the translation holds.
@@ -70,6 +72,10 @@ impl GuestCopy for VcpuMemory<'_> {
         self.pieces(to, from.len(), Kind::Write, |gpa, range| {
             write_physical(self.domain, gpa, from.get(range).ok_or(Fault)?)
         })
+    }
+
+    fn takes_interrupts(&self) -> bool {
+        self.takes_interrupts
     }
 
     fn translate(&self, gva: Gva) -> Result<Gpa, Fault> {

@@ -50,6 +50,7 @@ pub fn init(info: &BootInfo) -> &'static Hypervisor {
     FIRMWARE_MAP.call_once(|| info.regions.iter().map(entry).collect());
     let hv = HYPERVISOR.call_once(|| Hypervisor::new(Machine, setup));
     mm::frames::adopt(&hv.frames);
+    hv.set_wallclock(time::wall_clock_at_boot().unwrap_or(0).saturating_mul(1_000_000_000));
     interrupts::register(interrupts::TIMER, |_| hvm::timer_fired());
     hv
 }

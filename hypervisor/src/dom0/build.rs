@@ -16,6 +16,7 @@ use hv_loader::map::{self, dom0_map};
 use hv_loader::memory::{LoadMemory, Span};
 use hv_loader::start_info::{Module, StartInfo};
 use xen_abi::arch_x86::hvm::start_info::{MemmapEntry, MemmapType};
+use xen_abi::memory::E820Entry;
 
 use super::load::Memory;
 use super::ram;
@@ -169,6 +170,12 @@ fn write_start_info(
         })
         .collect();
     let map = dom0_map(&host, ram, layout.acpi);
+    let entry = |entry: &MemmapEntry| E820Entry {
+        addr: entry.addr.into(),
+        size: entry.size.into(),
+        ty: entry.ty.0.into(),
+    };
+    memory.domain.memory.set_memory_map(map.iter().map(entry).collect());
     let mut command_line = CommandLine::new(&kernel_file.command_line);
     command_line.force_swiotlb();
     if command_line.is_too_long() {

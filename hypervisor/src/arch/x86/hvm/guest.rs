@@ -14,6 +14,7 @@ use super::vcpu::Context;
 use crate::guest_access::VcpuMemory;
 use crate::platform::{Domain, Hypervisor, Vcpu};
 
+const RFLAGS_IF: u64 = 1 << 9;
 const EFER_LMA: u64 = 1 << 10;
 const SEGMENT_L: u16 = 1 << 9;
 const SEGMENT_DB: u16 = 1 << 10;
@@ -43,7 +44,8 @@ impl<'a> Guest<'a> {
 
     /// Its memory, by virtual address.
     pub fn memory(&self) -> VcpuMemory<'a> {
-        VcpuMemory::new(self.domain, self.paging())
+        let takes_interrupts = self.context.hw.regs().general.rflags & RFLAGS_IF != 0;
+        VcpuMemory::new(self.domain, self.paging(), takes_interrupts)
     }
 
     /// What its instructions reach.

@@ -72,7 +72,8 @@ impl Guest<'_> {
         let mask = if wide { u64::MAX } else { 0xffff_ffff };
         let registers = if wide { ARGUMENTS } else { ARGUMENTS_32 };
         let general = &self.context.hw.regs().general;
-        let number = general.get(Gpr::RAX) as u32;
+        // A number that is out of range is none, whatever its lower half says.
+        let number = u32::try_from(general.get(Gpr::RAX) & mask).unwrap_or(u32::MAX);
         let args = registers.map(|register| general.get(register) & mask);
         let memory = self.memory();
         let outcome = if self.context.hw.cpl() != 0 {
