@@ -8,6 +8,10 @@
     not(freestanding),
     allow(dead_code, unused_imports, reason = "the program that says so calls none of this")
 )]
+#![cfg_attr(
+    freestanding,
+    allow(dead_code, reason = "parts of drivers and aids have no caller in every configuration")
+)]
 
 extern crate alloc;
 #[cfg(not(freestanding))]

@@ -13,7 +13,6 @@ use spin::Mutex;
 
 use crate::drivers::uart::Uart;
 use screen::Screen;
-pub use screen::cursor as screen_cursor;
 
 pub mod debug_keys;
 pub mod input;

@@ -20,7 +20,7 @@ use super::interrupts;
 pub use backtrace::{print_from as print_backtrace_from, print_here as print_backtrace};
 pub use control::{Protections, enable};
 pub use features::{cpuid, features, require};
-pub use percpu::{PerCpu, all, boot_cpu, this_cpu};
+pub use percpu::{all, boot_cpu, this_cpu};
 pub use smp::init as start_others;
 pub use stop::{print_all, stop, stop_others};
 pub use trap::{ControlRegisters, TrapFrame};

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use hv_core::sched::entity::BlockReason;
-use hv_x86::decode::{Bus, Code, CodeSize, Cpu, Intercepted, SegmentBases, fetch, length};
+use hv_x86::decode::{Code, CodeSize, Cpu, Intercepted, SegmentBases, fetch, length};
 use hv_x86::fault::Exception;
 use hv_x86::vlapic::Effect;
 use hv_x86::walk::Paging;

@@ -34,8 +34,8 @@ pub use dump::log as log_registers;
 pub use lapic::timer_expired as lapic_timer_expired;
 pub use run::{flush_second_stage, preemption_pending, run, timer_fired};
 pub use start::initialise;
-pub use svm::{SvmCpu, Unsupported};
-pub use vcpu::{Context, VcpuArch};
+pub use svm::SvmCpu;
+pub use vcpu::VcpuArch;
 
 use crate::platform::{Vcpu, hypervisor};
 

@@ -19,7 +19,7 @@ use hv_core::types::{FRAME_BYTES, Gfn, Gpa, Hpa, Mfn};
 use hv_x86::interrupt::Message;
 use hv_x86::pci::{
     ConfigSpace, Effect, Function, MsiMessage, MsiSource, Pages, PciHost, Register, Sbdf, Vpci,
-    Width, registers, scan,
+    Width, scan,
 };
 use spin::Mutex;
 

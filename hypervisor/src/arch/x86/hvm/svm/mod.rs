@@ -7,5 +7,5 @@ mod cpu;
 mod decode;
 mod vcpu;
 
-pub use cpu::{SvmCpu, Unsupported};
+pub use cpu::SvmCpu;
 pub use vcpu::SvmVcpu;
