@@ -77,7 +77,7 @@ impl Loader {
     }
 
     fn load_one(&mut self, step: &Step) -> anyhow::Result<bool> {
-        if !self.settled.insert(step.name.clone()) {
+        if !self.settled.insert(step.name.clone()) || is_loaded(&step.name) {
             return Ok(false);
         }
         let path = self.folder.join(&step.path);
@@ -92,4 +92,11 @@ impl Loader {
             Err(error) => Err(error).with_context(|| format!("module {} doesn't load", step.name)),
         }
     }
+}
+
+/// Whether a module is there and ready. One that another process is just loading isn't yet:
+/// loading it again waits for that.
+fn is_loaded(module: &str) -> bool {
+    let state = Path::new("/sys/module").join(module).join("initstate");
+    std::fs::read_to_string(state).is_ok_and(|state| state.trim() == "live")
 }

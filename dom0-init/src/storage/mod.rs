@@ -109,21 +109,20 @@ pub fn retry(host: &mut Host) {
 fn mount_data(candidate: &Candidate) -> anyhow::Result<String> {
     let device = candidate.partition_device();
     let mut done = Vec::new();
-    let inspected = inspect(candidate)?;
-    if let Some(grown) = grow_partition(candidate)? {
-        done.push(grown);
-    }
-    match inspected {
-        Contents::Ext4 => {}
-        Contents::Empty | Contents::Unfinished => {
-            format(candidate)?;
-            done.push("created its file system".to_owned());
-        }
-        Contents::Other(what) => bail!(
+    let contents = inspect(candidate)?;
+    if let Contents::Other(what) = &contents {
+        bail!(
             "{} holds {what}: it is left as it is, and state is kept in memory. If nothing on it \
              is needed, clear the partition's first MiB and boot again",
             device.display()
-        ),
+        );
+    }
+    if let Some(grown) = grow_partition(candidate)? {
+        done.push(grown);
+    }
+    if contents != Contents::Ext4 {
+        format(candidate)?;
+        done.push("created its file system".to_owned());
     }
     let path = device.display().to_string();
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
