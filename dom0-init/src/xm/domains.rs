@@ -79,6 +79,13 @@ pub fn memory_kib(domain: &GetDomainInfo) -> u64 {
     domain.tot_pages.saturating_add(domain.outstanding_pages).saturating_mul(PAGE_KIB)
 }
 
+/// The most memory that it may have, in KiB; `None` if there is no limit, which hypervisors tell
+/// by the largest number of 32 or 64 bits.
+pub fn max_memory_kib(domain: &GetDomainInfo) -> Option<u64> {
+    let pages = Some(domain.max_pages).filter(|&pages| pages < u64::from(u32::MAX));
+    pages.map(|pages| pages.saturating_mul(PAGE_KIB))
+}
+
 /// Its CPU time in seconds.
 pub fn cpu_seconds(domain: &GetDomainInfo) -> f64 {
     domain.cpu_time as f64 / 1e9

@@ -29,7 +29,8 @@ struct Row {
     id: u16,
     uuid: String,
     memory_mib: u64,
-    max_memory_mib: u64,
+    /// None: no limit.
+    max_memory_mib: Option<u64>,
     vcpus: u32,
     max_vcpus: u32,
     state: String,
@@ -52,7 +53,7 @@ fn row(domain: &GetDomainInfo) -> Row {
         id: domain.domain,
         uuid: domains::uuid(domain).to_string(),
         memory_mib: domains::memory_kib(domain) / 1024,
-        max_memory_mib: domain.max_pages.saturating_mul(domains::PAGE_KIB) / 1024,
+        max_memory_mib: domains::max_memory_kib(domain).map(|kib| kib / 1024),
         vcpus: domain.nr_online_vcpus,
         max_vcpus: domain.max_vcpu_id.wrapping_add(1),
         state: domains::state(domain),
@@ -103,7 +104,7 @@ fn long(rows: &[Row]) -> String {
             ("uuid", row.uuid.clone()),
             ("container", row.container.to_owned()),
             ("memory", row.memory_mib.to_string()),
-            ("maxmem", row.max_memory_mib.to_string()),
+            ("maxmem", row.max_memory_mib.map(|mib| mib.to_string()).unwrap_or_default()),
             ("online_vcpus", row.vcpus.to_string()),
             ("vcpus", row.max_vcpus.to_string()),
             ("state", row.state.clone()),
@@ -145,6 +146,8 @@ mod tests {
         assert!(text.starts_with("(domain\n    (domid 3)\n"), "{text}");
         assert!(text.contains("    (shutdown_reason reboot)\n"), "{text}");
         assert!(text.contains("    (maxmem 1024)\n") && text.ends_with(")\n)\n"), "{text}");
+        let unlimited = GetDomainInfo { max_pages: u64::MAX, ..domain(3, 0) };
+        assert!(!long(&[row(&unlimited)]).contains("maxmem"));
     }
 
     #[test]

@@ -44,7 +44,6 @@ impl Sample {
             .iter()
             .map(|(domain, network, disks)| {
                 let memory_kib = domains::memory_kib(domain);
-                let max_kib = domain.max_pages.saturating_mul(domains::PAGE_KIB);
                 let total_kib = self.machine.total_pages.saturating_mul(domains::PAGE_KIB);
                 Row {
                     name: domains::name(domain.domain),
@@ -54,8 +53,7 @@ impl Sample {
                     cpu_percent: before.map_or(0.0, |before| self.cpu_percent(domain, before)),
                     memory_kib,
                     memory_percent: percent(memory_kib, total_kib),
-                    // A domain that may have more than the machine has has no limit.
-                    max_memory_kib: (max_kib <= total_kib).then_some(max_kib),
+                    max_memory_kib: domains::max_memory_kib(domain),
                     vcpus: domain.nr_online_vcpus,
                     network: *network,
                     disks: *disks,
