@@ -5,9 +5,12 @@ use crate::error::Error;
 use crate::fs;
 use crate::progress;
 use crate::project::Project;
+use crate::scratch::Scratch;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+/// Where binaries are built, below the project.
+const FOLDER: &str = "target/appliance";
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Variables that cargo and rustup set for their children, or that would change flags: with them
 /// a build would differ between `cargo mkimage` and `cargo test`.
@@ -25,14 +28,28 @@ const DROPPED: [&str; 9] = [
 const DROPPED_PREFIXES: [&str; 4] =
     ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_PROFILE_"];
 
-/// Builds the hypervisor, unless that is done; returns its ELF file.
+/// Builds the hypervisor, unless that is done; returns its ELF file, which has a symbol table for
+/// backtraces and nothing that isn't loaded.
 ///
 /// # Errors
-/// When cargo fails; it has said why by then.
+/// When cargo fails, or the symbols don't fit.
 pub fn hypervisor(project: &Project) -> Result<PathBuf, Error> {
     let config = project.root().join("hypervisor/build.toml");
     let profile = ["--profile", "hypervisor", "--config"];
-    build(project, "hypervisor", &profile, Some(config), &[])
+    let linked = build(project, "hypervisor", &profile, Some(config), &[])?;
+    let image = hv_symbols::embed(&fs::read(&linked)?).map_err(|error| Error::Artifact {
+        package: "hypervisor".to_owned(),
+        reason: error.to_string(),
+    })?;
+    let target = project.root().join(FOLDER).join("hypervisor.elf");
+    // Unchanged content keeps its file: others may have it open.
+    if fs::read(&target).is_ok_and(|old| old == image) {
+        return Ok(target);
+    }
+    let scratch = Scratch::new(&target)?;
+    fs::write(scratch.path(), image)?;
+    scratch.finish()?;
+    Ok(target)
 }
 
 /// Builds the control domain's PID 1, unless that is done; returns its static binary.
@@ -64,7 +81,7 @@ fn build(
     let mut command = Command::new(&cargo);
     command.current_dir(project.root()).args(["build", "--package", package]).args(profile);
     command.args(config).args(["--target", TARGET]);
-    command.arg("--target-dir").arg(project.root().join("target/appliance"));
+    command.arg("--target-dir").arg(project.root().join(FOLDER));
     let mut all: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
     all.extend(remaps(project));
     // A list in --config is joined to the one in a --config file before it.

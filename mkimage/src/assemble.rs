@@ -13,7 +13,7 @@ use crate::lock::Lock;
 use crate::manifest::{self, Manifest};
 use crate::progress::{self, Step};
 use crate::project::Project;
-use crate::recipe::{Appliance, Kind, Recipe};
+use crate::recipe::{self, Appliance, Kind, Recipe};
 use crate::scratch::Scratch;
 use crate::stage::initramfs::Initramfs;
 use crate::stage::kernel::{self, Kernel};
@@ -128,6 +128,9 @@ pub fn appliance(project: &Project, request: &Request, output: &Output) -> Resul
         let reason = "this recipe makes no media: use it with `mkimage tools`, `lock` and `fetch`";
         return Err(recipe.wrong("kind", reason).into());
     };
+    for args in [&request.hypervisor_args, &request.kernel_args] {
+        recipe::plain_arguments(args).map_err(Error::Image)?;
+    }
     let lock = project.lock(&recipe)?;
     let plan = Plan {
         request,

@@ -158,14 +158,14 @@ fi
 pub fn disk_config(content: &Content) -> String {
     preamble(content)
         + "regexp --set=1:disk '^([^,]*)' \"$root\"
-probe --set=esp --part-uuid ($root)
+probe --set=data --part-uuid ($disk,gpt5)
 set slot=a
 load_env slot
 if [ \"$slot\" = b ]; then set first=b; set second=a; else set first=a; set second=b; fi
 for slot in $first $second; do
   if [ $slot = a ]; then set boot=\"($disk,gpt3)\"; else set boot=\"($disk,gpt4)\"; fi
   if [ -f $boot/boot.cfg ]; then
-    set media_args=\"xenolith.media=disk xenolith.slot=$slot xenolith.esp=$esp\"
+    set media_args=\"xenolith.media=disk xenolith.slot=$slot xenolith.data=$data\"
     export boot media_args
     source $boot/boot.cfg
     break

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | 1 `bios` | GRUB's core image, for BIOS |
 //! | 2 `esp` | FAT32: GRUB for UEFI, `grub/grub.cfg`, `grub/grubenv` (`slot=a`) |
-//! | 3 `system-a` | FAT: hypervisor, kernel, initramfs, `boot.cfg` |
-//! | 4 `system-b` | nothing yet: the other slot of an update |
-//! | 5 `data` | nothing yet: formatted and grown over the disk on first boot |
+//! | 3 `xenolith-a` | FAT: hypervisor, kernel, initramfs, `boot.cfg` |
+//! | 4 `xenolith-b` | nothing yet: the other slot of an update |
+//! | 5 `xenolith-data` | nothing yet: PID 1 formats it and grows it over the disk on first boot |
 
 use super::content::{Content, Source};
 use super::fat::{self, Label};
@@ -55,7 +55,7 @@ pub fn write(
     let label = Label { name: "XENO-ESP", serial: serial(content, "esp") };
     let files = esp_files(content, tools, scratch)?;
     put_fat(&image, path, *esp, layout.esp.bytes(), label, true, &files)?;
-    let label = Label { name: "XENO-A", serial: serial(content, "system-a") };
+    let label = Label { name: "XENO-A", serial: serial(content, "xenolith-a") };
     put_fat(&image, path, *system, layout.system.bytes(), label, false, &content.files)?;
     image.sync_all().at("write", path)?;
     Ok(())
@@ -71,9 +71,9 @@ fn partitions(content: &Content, layout: &Layout) -> Vec<Partition> {
     vec![
         partition("bios", Purpose::BiosBoot, BIOS_BOOT),
         partition("esp", Purpose::Esp, layout.esp.bytes()),
-        partition("system-a", Purpose::Linux, layout.system.bytes()),
-        partition("system-b", Purpose::Linux, layout.system.bytes()),
-        partition("data", Purpose::Linux, layout.data.bytes()),
+        partition("xenolith-a", Purpose::Linux, layout.system.bytes()),
+        partition("xenolith-b", Purpose::Linux, layout.system.bytes()),
+        partition("xenolith-data", Purpose::Linux, layout.data.bytes()),
     ]
 }
 

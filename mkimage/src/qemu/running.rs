@@ -57,6 +57,12 @@ impl Console {
         self.changed.notify_all();
     }
 
+    /// Waits until nothing more can come.
+    fn wait_end(&self, timeout: Duration) {
+        // Whether the time was enough makes no difference to what is there.
+        let _ = self.changed.wait_timeout_while(self.said(), timeout, |said| !said.ended);
+    }
+
     fn end(&self) {
         self.said().ended = true;
         self.changed.notify_all();
@@ -220,6 +226,11 @@ impl Running {
         self.qmp()?.execute("system_powerdown", json!({})).map(drop)
     }
 
+    /// QEMU's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until the machine has powered off (or reset, with `-no-reboot`).
     ///
     /// # Errors
@@ -241,6 +252,7 @@ impl Running {
     fn ended(&mut self, instead: String) -> Error {
         // The console ends a moment before the process does.
         let status = self.wait_exit(Duration::from_secs(5));
+        self.messages.wait_end(Duration::from_secs(2));
         Error::Ended {
             status: status.map_or_else(|_| "still running".to_owned(), |s| s.to_string()),
             instead,

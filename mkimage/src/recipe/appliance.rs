@@ -80,6 +80,17 @@ pub struct Entry {
     pub kernel_args: String,
 }
 
+/// Checks that arguments stay words in GRUB's script, where some characters end or change them.
+///
+/// # Errors
+/// The reason in words.
+pub fn plain_arguments(text: &str) -> Result<(), String> {
+    match text.chars().find(|c| "'\"\\$\n;{}|&<>#".contains(*c)) {
+        Some(odd) => Err(format!("the boot menu can't hold `{text}`: leave out the `{odd}`")),
+        None => Ok(()),
+    }
+}
+
 /// Joins the parts of a command line.
 fn line(parts: &[&str]) -> String {
     let parts: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
@@ -126,13 +137,9 @@ impl Appliance {
         let all_args = [&self.hypervisor_args, &self.kernel_args].into_iter();
         let entry_args = self.entries.iter();
         let entry_args = entry_args.flat_map(|e| [&e.title, &e.hypervisor_args, &e.kernel_args]);
-        // These end up in GRUB's script, where they would end or extend a word.
-        let odd = |text: &&String| text.contains(['\'', '"', '\\', '$', '\n', ';', '{', '}']);
-        match all_args.chain(entry_args).find(odd) {
-            Some(text) => {
-                Err(("[appliance]", format!("`{text}` holds a quote, $, ;, brace or backslash")))
-            }
-            None => Ok(()),
+        for text in all_args.chain(entry_args) {
+            plain_arguments(text).map_err(|reason| ("[appliance]", reason))?;
         }
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@
 mod appliance;
 mod size;
 
-pub use appliance::{Appliance, Entry, EntryKind, Kernel, Layout};
+pub use appliance::{Appliance, Entry, EntryKind, Kernel, Layout, plain_arguments};
 pub use size::Size;
 
 use crate::fs;

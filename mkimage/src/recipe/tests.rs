@@ -41,7 +41,7 @@ fn wrong_recipes_name_line_and_reason() {
         ("\"xenolith\"", "\"Xeno lith\"", "recipes/test.toml:7: `product`"),
         ("\"36M\"", "\"8M\"", "at least 36M"),
         ("\"64M\"", "\"64 apples\"", "is no size"),
-        ("\"console=hvc0\"", "\"a'b\"", "holds a quote"),
+        ("\"console=hvc0\"", "\"a'b\"", "leave out the `'`"),
         ("[[appliance.entry]]\ntitle = \"Xenolith\"", "entry = []", "boot menu is empty"),
         ("kind = \"appliance\"", "kind = \"tools\"", "has no table [appliance]"),
         ("epoch = 1", "epoch = ", "TOML parse error at line 8"),

@@ -1,6 +1,7 @@
 //! `.modinfo`: what a kernel module says about itself, out of its (compressed) ELF file.
 
 use crate::fs;
+use object::{Object, ObjectSection};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -62,12 +63,11 @@ impl ModInfo {
     /// # Errors
     /// The reason in words.
     pub fn of_elf(image: &[u8]) -> Result<Self, String> {
-        let wrong = |error: elf::ParseError| format!("not a kernel module: {error}");
-        let elf =
-            elf::ElfBytes::<elf::endian::LittleEndian>::minimal_parse(image).map_err(wrong)?;
-        let header = elf.section_header_by_name(".modinfo").map_err(wrong)?;
-        let header = header.ok_or("not a kernel module: it has no .modinfo")?;
-        let (section, _) = elf.section_data(&header).map_err(wrong)?;
+        let wrong = |error: object::Error| format!("not a kernel module: {error}");
+        let elf = object::File::parse(image).map_err(wrong)?;
+        let section = elf.section_by_name(".modinfo");
+        let section = section.ok_or("not a kernel module: it has no .modinfo")?;
+        let section = section.data().map_err(wrong)?;
         Ok(Self::parse(section))
     }
 
