@@ -113,7 +113,7 @@ fn run(command: &mut Command, package: &str) -> Result<PathBuf, Error> {
         .map_err(|error| failed(format!("cargo can't be started: {error}")))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(failed(format!("cargo failed:\n{}", said.trim_end())));
+        return Err(failed(format!("cargo failed ({}):\n{}", output.status, said.trim_end())));
     }
     let messages = String::from_utf8_lossy(&output.stdout);
     let path = messages.lines().rev().find_map(|line| executable(line, package));

@@ -163,10 +163,11 @@ pub fn appliance(project: &Project, request: &Request, output: &Output) -> Resul
     let mut built = Built { folder, media, id, fresh: false };
     let stamp = Stamp::new(project, &built.folder);
     if !stamp.is_current(id, &built.folder, &names) {
+        let tools = project.tools()?;
         let _lock = project.cache().lock()?;
         // Another process may have built it while this one waited.
         if !stamp.is_current(id, &built.folder, &names) {
-            plan.write(project, &built, &names)?;
+            plan.write(project, &tools, &built, &names)?;
             stamp.write(id, &built.folder, &names)?;
             built.fresh = true;
         }
@@ -235,9 +236,14 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn write(&self, project: &Project, built: &Built, names: &[String]) -> Result<(), Error> {
+    fn write(
+        &self,
+        project: &Project,
+        tools: &Tools,
+        built: &Built,
+        names: &[String],
+    ) -> Result<(), Error> {
         fs::create_dir(&built.folder)?;
-        let tools = project.tools()?;
         let pattern = &self.appliance.kernel.package;
         let archive = || project.archive();
         let kernel = kernel::prepare(archive, &project.cache(), self.recipe, &self.lock, pattern)?;
@@ -247,7 +253,7 @@ impl Plan<'_> {
         for ((medium, target), name) in built.media.iter().zip(names) {
             let _step = Step::spinner(&format!("writing {name}"));
             let scratch = Scratch::new(target)?;
-            self.write_medium(*medium, scratch.path(), &content, &tools, work.path())?;
+            self.write_medium(*medium, scratch.path(), &content, tools, work.path())?;
             finished.push(scratch);
         }
         finished.into_iter().try_for_each(Scratch::finish)?;

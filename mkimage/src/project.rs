@@ -110,7 +110,8 @@ impl Project {
         Ok(Lock::read(&recipe.lock_path(), &recipe.name, recipe.request_digest())?)
     }
 
-    /// The tools tree of `recipes/tools.toml`, prepared if need be.
+    /// The tools tree of `recipes/tools.toml`, prepared if need be. That takes the cache's lock, so
+    /// the caller must not hold it.
     ///
     /// # Errors
     /// When a package can't be fetched or unpacked.
@@ -120,6 +121,8 @@ impl Project {
         if let Some(tools) = Tools::existing(&self.cache(), &lock) {
             return Ok(tools);
         }
-        Ok(Tools::prepare(&self.archive()?, &recipe.name, &lock)?)
+        let archive = self.archive()?;
+        let _lock = self.cache().lock()?;
+        Ok(Tools::prepare(&archive, &recipe.name, &lock)?)
     }
 }

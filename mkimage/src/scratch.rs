@@ -70,6 +70,17 @@ impl Scratch {
     }
 }
 
+impl Scratch {
+    /// As [`Self::finish`], for a folder named after its content: one that is there already is as
+    /// good, and perhaps in use, so it stays.
+    ///
+    /// # Errors
+    /// When it can't be moved.
+    pub fn finish_unless_there(self) -> fs::Result<()> {
+        if self.target.is_dir() { Ok(()) } else { self.finish() }
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         if !self.done {

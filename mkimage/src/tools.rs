@@ -86,7 +86,7 @@ impl Tools {
         let root = Self::place(archive.cache(), lock);
         let scratch = Scratch::folder(&root)?;
         unpack_all(&packages, scratch.path())?;
-        scratch.finish()?;
+        scratch.finish_unless_there()?;
         Ok(Self { root })
     }
 

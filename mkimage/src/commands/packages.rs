@@ -44,7 +44,6 @@ pub fn check(project: &Project, names: &[String]) -> Result<(), Error> {
 /// # Errors
 /// When a package can't be fetched or unpacked.
 pub fn tools(project: &Project) -> Result<(), Error> {
-    let _lock = project.cache().lock()?;
     println!("{}", project.tools()?.root().display());
     Ok(())
 }

@@ -52,7 +52,7 @@ pub fn prepare(
         deb::prepare_root(scratch.path())?;
         let wanted = |path: &str| !path.starts_with("usr/share");
         deb::unpack(&cache.blob(package.sha256), scratch.path(), &wanted)?;
-        scratch.finish()?;
+        scratch.finish_unless_there()?;
     }
     let lacks = |what: &str| {
         let reason = format!("the package {} has no {what}: it is no kernel", package.name);
