@@ -5,6 +5,7 @@
 //! domain and 32-bit devices need at exact addresses) goes last. The frame table's lock covers
 //! everything here.
 
+use core::ops::Range;
 use core::sync::atomic::AtomicU64;
 
 use super::FrameRange;
@@ -13,6 +14,8 @@ use crate::types::Mfn;
 
 /// The largest block: 2^18 frames, 1 GiB.
 pub const MAX_ORDER: u32 = 18;
+/// The first frame after the memory that code in real mode can be started in.
+const FIRST_MIB_END: u64 = 0x100;
 const ORDERS: usize = MAX_ORDER as usize + 1;
 
 /// A run of machine frames that has metadata: RAM and the small holes in it.
@@ -111,8 +114,9 @@ impl Span {
     }
 
     /// Takes the highest block of `order` from a free block of `from` (at least `order`) whose
-    /// frames all lie below `limit`.
-    fn take(&self, words: &[AtomicU64], order: u32, from: u32, limit: u64) -> Option<Mfn> {
+    /// frames all lie in `within`.
+    fn take(&self, words: &[AtomicU64], order: u32, from: u32, within: Range<u64>) -> Option<Mfn> {
+        let limit = within.end;
         // The block's first frame is at most here.
         let highest = limit.min(self.end()).checked_sub(1 << order)?.checked_sub(self.base)?;
         let map = &self.free[from as usize];
@@ -121,7 +125,7 @@ impl Span {
         let block = ((self.base >> from) + bit) << from;
         let block_end = block + (1 << from);
         let mfn = (block_end.min(limit) >> order << order) - (1 << order);
-        if mfn < block {
+        if mfn < block.max(within.start) {
             return None;
         }
         map.clear(words, bit);
@@ -132,8 +136,14 @@ impl Span {
 }
 
 /// Takes a block of `order` below `limit` from the smallest free block that has one, and among
-/// those from the highest address.
+/// those from the highest address. The first MiB is touched only if there is no other.
 pub(super) fn take(spans: &[Span], words: &[AtomicU64], order: u32, limit: u64) -> Option<Mfn> {
-    (order..=MAX_ORDER)
-        .find_map(|from| spans.iter().rev().find_map(|span| span.take(words, order, from, limit)))
+    let above = |floor: u64| {
+        let within = floor..limit;
+        let take = |from| {
+            spans.iter().rev().find_map(|span| span.take(words, order, from, within.clone()))
+        };
+        (order..=MAX_ORDER).find_map(take)
+    };
+    above(FIRST_MIB_END).or_else(|| above(0))
 }

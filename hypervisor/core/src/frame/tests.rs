@@ -199,6 +199,16 @@ fn high_memory_goes_first_and_blocks_rejoin() {
 }
 
 #[test]
+fn the_first_mib_goes_last_however_small_its_blocks() {
+    let range = |start, frames| FrameRange { start: Mfn(start), frames };
+    let table = frame_table(&[range(3, 9), range(0x200, 0x200)]);
+    for _ in 0..0x200 {
+        assert!(table.alloc(&Request::hypervisor(0)).unwrap() >= Mfn(0x200));
+    }
+    assert_eq!(table.alloc(&Request::hypervisor(0)), Some(Mfn(3)));
+}
+
+#[test]
 fn what_is_set_aside_is_only_for_its_domain() {
     let table = frame_table(&[FrameRange { start: Mfn(0), frames: 10 }]);
     assert!(table.stake(8));
