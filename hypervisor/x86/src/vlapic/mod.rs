@@ -213,6 +213,11 @@ impl Vlapic {
         self.highest_pending().filter(|vector| vector & 0xf0 > self.ppr() & 0xf0)
     }
 
+    /// Whether `vector` could be injected now, were it pending and the vCPU took interrupts.
+    pub fn would_deliver(&self, vector: u8) -> bool {
+        self.is_enabled() && self.is_software_enabled() && vector & 0xf0 > self.ppr() & 0xf0
+    }
+
     /// Moves a vector from pending to in service: it is being injected.
     pub fn ack(&mut self, vector: u8) {
         self.irr.remove(vector);

@@ -49,6 +49,8 @@ fn priorities_nest() {
     assert_eq!(lapic.highest_deliverable(), None);
     lapic.set_irr(0x4f, false);
     assert_eq!(lapic.highest_deliverable(), None, "same class waits");
+    assert!(!lapic.would_deliver(0x4f) && lapic.would_deliver(0x50));
+    assert!(!Vlapic::new(0, true, true).would_deliver(0x50), "it is off");
     lapic.set_irr(0x50, false);
     assert_eq!(lapic.highest_deliverable(), Some(0x50));
     lapic.ack(0x50);

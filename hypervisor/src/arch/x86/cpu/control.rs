@@ -7,10 +7,13 @@ use x86defs::cpuid::{Leaf1Ecx, Leaf1Edx, Leaf7Ebx, Leaf7Ecx};
 use x86defs::msr::Msr as Index;
 
 use super::features::features;
+use super::msr;
 
 /// The page attribute table: the reset value, but for entry 1 (PWT alone), which is
 /// write-combining instead of write-through. `mm::tables` counts on it.
 const PAT: u64 = 0x0007_0406_0007_0106;
+/// DE_CFG: LFENCE serializes.
+const DE_CFG_LFENCE: u64 = 1 << 1;
 
 /// What the command line may switch off.
 #[derive(Clone, Copy, Debug)]
@@ -46,5 +49,20 @@ pub fn enable(wanted: Protections) {
     if features.leaf1_edx.contains(Leaf1Edx::PAT) {
         // SAFETY: no mapping in use has PWT without PCD before this, so none changes its type.
         unsafe { Msr::new(Index::PAT.0).write(PAT) };
+    }
+    serialize_lfence();
+}
+
+/// Makes LFENCE wait for all earlier instructions, where that can be chosen: on AMD's CPUs.
+/// Guests are told so, and count on it against speculation (AMD, "Software techniques for
+/// managing speculation", mitigation G-2).
+fn serialize_lfence() {
+    let Some(config) = msr::read(Index::DE_CFG) else { return };
+    if config & DE_CFG_LFENCE == 0 {
+        // SAFETY: makes instructions wait, no more.
+        let set = unsafe { msr::write(Index::DE_CFG, config | DE_CFG_LFENCE) };
+        if !set {
+            debug!("LFENCE can't be made serializing");
+        }
     }
 }

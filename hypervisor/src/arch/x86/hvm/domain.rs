@@ -7,7 +7,7 @@ use core::sync::atomic::AtomicU64;
 use hv_core::hypercall::version;
 use hv_core::types::{DomId, Gfn, Hpa};
 use hv_x86::cpuid::{BadLeaf, CpuPolicy, GuestCpuid, TscInfo, XenInfo};
-use hv_x86::msr::{HypercallInstruction, MsrPolicy};
+use hv_x86::msr::HypercallInstruction;
 use hv_x86::vioapic::Vioapics;
 use spin::{Mutex, RwLock};
 use x86defs::msr::Msr;
@@ -15,6 +15,7 @@ use xen_abi::arch_x86::xen::CpuidLeaf;
 
 use super::cpuid;
 use super::hidden::HiddenFrames;
+use super::msrs::DomainMsrs;
 use super::ports::DomainPorts;
 use super::vpci::HardwarePci;
 use crate::arch::{cpu, time};
@@ -27,7 +28,7 @@ pub struct DomainArch {
     /// What CPUID tells it.
     pub cpuid: RwLock<GuestCpuid>,
     /// Which MSRs it has.
-    pub msr_policy: MsrPolicy,
+    pub msrs: DomainMsrs,
     /// Width of its physical addresses, in bits.
     pub physical_bits: u8,
     /// The features that it may switch on in XCR0.
@@ -60,7 +61,7 @@ impl DomainArch {
         hidden: Box<[Range<Gfn>]>,
     ) -> Option<Self> {
         let arch =
-            Self::with_policy(id, vcpus, cpuid::guest_max().clone(), DomainPorts::hardware()?);
+            Self::with_policy(id, vcpus, cpuid::guest_max().clone(), DomainPorts::hardware()?)?;
         let pci = HardwarePci::discover(hidden.clone());
         let hidden = HiddenFrames::new(hidden);
         hidden.set_tables(pci.tables());
@@ -70,10 +71,10 @@ impl DomainArch {
     /// The part of a guest, which has no device of the machine's. `None` if there is no memory.
     pub fn guest(id: DomId, vcpus: u32) -> Option<Self> {
         let policy = cpuid::guest_max().guest_default();
-        Some(Self::with_policy(id, vcpus, policy, DomainPorts::guest()?))
+        Self::with_policy(id, vcpus, policy, DomainPorts::guest()?)
     }
 
-    fn with_policy(id: DomId, vcpus: u32, policy: CpuPolicy, ports: DomainPorts) -> Self {
+    fn with_policy(id: DomId, vcpus: u32, policy: CpuPolicy, ports: DomainPorts) -> Option<Self> {
         let (physical_bits, xcr0_mask) = (policy.physical_bits(), policy.xcr0());
         let hypercall_instruction = if policy.is_intel() {
             HypercallInstruction::Vmcall
@@ -81,9 +82,9 @@ impl DomainArch {
             HypercallInstruction::Vmmcall
         };
         let cpuid = GuestCpuid::new(policy, vcpus, xen_info(id));
-        let patch_level = cpu::msr::read(Msr::PATCH_LEVEL).unwrap_or(0);
-        Self {
-            msr_policy: cpuid.msr_policy(patch_level),
+        let msrs = DomainMsrs::new(cpuid.msr_policy(patch_level()))?;
+        Some(Self {
+            msrs,
             cpuid: RwLock::new(cpuid),
             physical_bits,
             xcr0_mask,
@@ -93,7 +94,7 @@ impl DomainArch {
             hidden: HiddenFrames::default(),
             ports,
             second_stage_generation: AtomicU64::new(0),
-        }
+        })
     }
 
     /// Changes what CPUID tells the domain, before it first runs.
@@ -106,6 +107,7 @@ impl DomainArch {
         policy.overlay(leaves.iter().copied())?;
         policy.sanitise(cpuid::guest_max())?;
         *cpuid = GuestCpuid::new(policy, vcpus, xen_info(id));
+        self.msrs.set_policy(cpuid.msr_policy(patch_level()));
         Ok(())
     }
 
@@ -113,6 +115,11 @@ impl DomainArch {
     pub fn port_map(&self) -> Hpa {
         self.ports.map()
     }
+}
+
+/// The revision of the machine's microcode.
+fn patch_level() -> u64 {
+    cpu::msr::read(Msr::PATCH_LEVEL).unwrap_or(0)
 }
 
 fn xen_info(domain: DomId) -> XenInfo {

@@ -161,7 +161,7 @@ impl<'a> Guest<'a> {
         }
         let vector = callback.or_else(|| {
             lapic.with(|lapic| {
-                if let Some(vector) = upcall.take() {
+                if let Some(vector) = upcall.take_if(|vector| lapic.would_deliver(vector)) {
                     lapic.set_irr(vector, false);
                 }
                 let vector = lapic.highest_deliverable()?;

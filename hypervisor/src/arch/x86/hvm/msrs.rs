@@ -4,8 +4,8 @@
 use hv_core::types::Hpa;
 use hv_x86::decode::{Gpr, Intercepted};
 use hv_x86::fault::{Exception, GpFault};
-use hv_x86::msr::{Context, MsrPolicy, Read, SVM_MAP_BYTES, Write, hypercall_page, svm_map};
-use spin::Once;
+use hv_x86::msr::{Context, MsrPolicy, Mtrrs, Read, SVM_MAP_BYTES, Write, hypercall_page, svm_map};
+use spin::{Mutex, RwLock};
 use x86defs::msr::{Efer, Msr};
 
 use super::backend::Backend;
@@ -14,6 +14,7 @@ use crate::arch::cpu::msr;
 use crate::arch::time;
 use crate::guest_access;
 use crate::mm::FrameBox;
+use crate::platform::Domain;
 
 const CR0_PG: u64 = 1 << 31;
 
@@ -36,7 +37,7 @@ pub fn read(guest: &mut Guest<'_>) {
 
 fn value(guest: &mut Guest<'_>, index: u32) -> Result<u64, GpFault> {
     let lapic = &guest.vcpu.arch.lapic;
-    match guest.context.msrs.read(index, &guest.domain.arch.msr_policy)? {
+    match guest.context.msrs.read(index, &guest.domain.arch.msrs.policy())? {
         Read::Value(value) => Ok(value),
         Read::LocalApic => lapic.with(|lapic| match Msr(index) {
             Msr::APIC_BASE => Ok(lapic.apic_base()),
@@ -68,8 +69,8 @@ fn store(guest: &mut Guest<'_>, index: u32, value: u64) -> Result<(), GpFault> {
     let context = Context { efer: Efer(paging.efer), paging: paging.cr0 & CR0_PG != 0 };
     let offset = guest.context.hw.tsc_offset();
     let tsc = || time::read_tsc().wrapping_add(offset);
-    let policy = &guest.domain.arch.msr_policy;
-    match guest.context.msrs.write(index, value, policy, context, tsc)? {
+    let policy = guest.domain.arch.msrs.policy();
+    match guest.context.msrs.write(index, value, &policy, context, tsc)? {
         Write::Done => {}
         Write::LocalApic => return local_apic(guest, index, value),
         Write::ControlBlock => {
@@ -120,16 +121,41 @@ pub fn load_tsc_aux(value: u32) {
     unsafe { msr::write(Msr::TSC_AUX, u64::from(value)) };
 }
 
-/// The machine address of the map of MSRs that guests reach without an exit. All domains share
-/// it: what it lets through, every vCPU has of its own.
-pub fn permission_map() -> Hpa {
-    static MAP: Once<FrameBox<[u8; SVM_MAP_BYTES]>> = Once::new();
-    MAP.call_once(|| {
-        let Some(mut map) = FrameBox::<[u8; SVM_MAP_BYTES]>::try_zeroed() else {
-            fatal!("no memory for the map of MSRs");
-        };
-        map.copy_from_slice(&svm_map(&MsrPolicy::default()));
-        map
-    })
-    .hpa()
+/// Which MSRs a domain has, and which of them it reaches without an exit.
+pub struct DomainMsrs {
+    policy: RwLock<MsrPolicy>,
+    /// The map that the hardware reads.
+    map: Mutex<FrameBox<[u8; SVM_MAP_BYTES]>>,
+}
+
+impl DomainMsrs {
+    /// The MSRs that go with `policy`. `None` if there is no memory for the map.
+    pub fn new(policy: MsrPolicy) -> Option<Self> {
+        let mut map = FrameBox::<[u8; SVM_MAP_BYTES]>::try_zeroed()?;
+        map.copy_from_slice(&svm_map(&policy));
+        Some(Self { policy: RwLock::new(policy), map: Mutex::new(map) })
+    }
+
+    /// Changes them, before the domain first runs.
+    pub fn set_policy(&self, policy: MsrPolicy) {
+        *self.policy.write() = policy;
+        self.map.lock().copy_from_slice(&svm_map(&policy));
+    }
+
+    /// What the domain has.
+    pub fn policy(&self) -> MsrPolicy {
+        *self.policy.read()
+    }
+
+    /// The machine address of the map that the hardware reads.
+    pub fn map(&self) -> Hpa {
+        self.map.lock().hpa()
+    }
+}
+
+/// The MTRRs that a domain's vCPUs start with: the hardware domain has the machine's devices,
+/// and so the machine's ranges, which say where memory must not be cached.
+pub fn mtrrs(domain: &Domain) -> Mtrrs {
+    let host = domain.config.hardware.then(|| Mtrrs::of_host(|msr| msr::read(msr).unwrap_or(0)));
+    host.flatten().unwrap_or_default()
 }

@@ -54,14 +54,14 @@ impl VcpuArch {
     pub fn new(id: VcpuId, domain: &Domain) -> Option<Self> {
         let lapic = Vlapic::new(apic_id(id), id.0 == 0, true);
         let mut hw = HwVcpu::new()?;
-        hw.set_permission_maps(domain.arch.port_map(), msrs::permission_map());
+        hw.set_permission_maps(domain.arch.port_map(), domain.arch.msrs.map());
         hw.set_second_stage(domain.memory.root().hpa());
         Some(Self {
             lapic: SharedVlapic::new(lapic),
             context: Mutex::new(Context {
                 hw,
                 fpu: FpuState::new(),
-                msrs: hv_x86::msr::MsrState::default(),
+                msrs: hv_x86::msr::MsrState::new(msrs::mtrrs(domain)),
                 lengths: LengthCache::new(),
                 second_stage_generation: 0,
                 cr8: 0,
@@ -91,9 +91,10 @@ impl Upcall {
         self.0.load(Ordering::Acquire) != 0
     }
 
-    /// Takes it.
-    pub fn take(&self) -> Option<u8> {
-        Some(self.0.swap(0, Ordering::AcqRel)).filter(|&vector| vector != 0)
+    /// Takes it, if its vector is `fit`. Only the pCPU that runs the vCPU does.
+    pub fn take_if(&self, fit: impl FnOnce(u8) -> bool) -> Option<u8> {
+        let vector = self.0.load(Ordering::Acquire);
+        (vector != 0 && fit(vector)).then(|| self.0.swap(0, Ordering::AcqRel))
     }
 }
 
