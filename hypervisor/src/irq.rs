@@ -6,15 +6,16 @@
 //! that the local APIC's own end of interrupt need not wait for the guest.
 
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU8, Ordering};
 
-use hv_core::types::{DomId, Gpa};
+use hv_core::types::{CpuId, DomId, Gpa};
 use hv_x86::interrupt::{Message, Trigger};
 use hv_x86::vioapic::{Effect, PinConfig, Polarity, Vioapics};
 use spin::{Mutex, MutexGuard};
 use x86defs::apic::DeliveryMode;
 use x86defs::ioapic::RedirectionEntry;
 
-use crate::arch::hvm::message;
+use crate::arch::hvm::{message, vpci};
 use crate::arch::{cpu, interrupts, ioapic};
 use crate::platform::{Domain, hypervisor};
 
@@ -32,6 +33,11 @@ enum Target {
 
 const VECTORS: usize = 256;
 static TARGETS: [Mutex<Target>; VECTORS] = [const { Mutex::new(Target::Free) }; VECTORS];
+
+/// By vector, how many of its interrupts in a row came to another pCPU than that of their vCPU.
+static MISSED: [AtomicU8; VECTORS] = [const { AtomicU8::new(0) }; VECTORS];
+/// So many, and the source is told to send the next ones elsewhere.
+const PATIENCE: u8 = 32;
 
 /// Every host vector is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +82,23 @@ pub fn free(vector: u8) {
     *TARGETS[usize::from(vector)].lock() = Target::Free;
 }
 
-/// The local APIC that message-signalled interrupts and pins are sent to.
-///
-/// The hardware domain's vCPUs move, so there is no best one; the boot CPU is always there.
-pub fn destination() -> u8 {
+/// The local APIC to send an interrupt to that arrives in the hardware domain as `arrives`: that
+/// of the pCPU where the vCPU is that takes it, so that no other has to be disturbed. See
+/// [`is_elsewhere`] for vCPUs that move.
+pub fn destination(arrives: &Message) -> u8 {
+    let pcpu = hardware_domain().and_then(|domain| message::pcpu(&domain, arrives));
+    pcpu.map_or_else(boot_apic_id, apic_id)
+}
+
+fn boot_apic_id() -> u8 {
     cpu::boot_cpu().apic_id() as u8
+}
+
+/// A pCPU's local APIC, or the boot CPU's if devices can't address it: they have 8 bits, of which
+/// 255 means all.
+fn apic_id(pcpu: CpuId) -> u8 {
+    let id = cpu::all().get(pcpu.0 as usize).and_then(|cpu| u8::try_from(cpu.apic_id()).ok());
+    id.filter(|id| *id != u8::MAX).unwrap_or_else(boot_apic_id)
 }
 
 fn hardware_domain() -> Option<Arc<Domain>> {
@@ -97,7 +115,12 @@ fn arrived(vector: u8) {
     let Some(domain) = hardware_domain() else { return };
     match target {
         Target::Free => {}
-        Target::Message(arrives) => message::deliver(&domain, None, &arrives),
+        Target::Message(arrives) => {
+            message::deliver(&domain, None, &arrives);
+            if is_elsewhere(vector, &domain, &arrives) {
+                vpci::redirect(&domain, vector);
+            }
+        }
         Target::Pin { gsi, level } => {
             if level {
                 ioapic::set_masked(gsi, true);
@@ -108,9 +131,25 @@ fn arrived(vector: u8) {
             });
             if let Some(arrives) = raised {
                 message::deliver(&domain, None, &arrives);
+                if is_elsewhere(vector, &domain, &arrives) {
+                    ioapic::set_destination(gsi, destination(&arrives));
+                }
             }
         }
     }
+}
+
+/// Whether interrupts with this vector arrive at another pCPU than that of the vCPU which takes
+/// them, and have done so for long enough: a vCPU that is pushed aside for a moment comes back.
+fn is_elsewhere(vector: u8, domain: &Domain, arrives: &Message) -> bool {
+    let missed = &MISSED[usize::from(vector)];
+    let at_home = message::pcpu(domain, arrives).is_none_or(|home| home == cpu::this_cpu().id());
+    if at_home || missed.load(Ordering::Relaxed) == PATIENCE {
+        missed.store(0, Ordering::Relaxed);
+        return !at_home;
+    }
+    missed.fetch_add(1, Ordering::Relaxed);
+    false
 }
 
 /// A write to the register window of a virtual IO-APIC. `false` if there is none at `gpa`.
@@ -119,12 +158,16 @@ pub fn io_apic_write(domain: &Arc<Domain>, gpa: Gpa, len: u8, value: u64) -> boo
     let Some((io_apic, offset)) = all.at(gpa) else { return false };
     let first_gsi = io_apic.geometry().gsi_base;
     let effect = io_apic.write(offset, len, value);
+    let written = match effect {
+        Effect::Pin { pin, .. } => io_apic.entry(pin),
+        Effect::None | Effect::Eoi(_) => None,
+    };
     drop(all);
     match effect {
         Effect::None => {}
         Effect::Pin { pin, config, message } => {
-            if let Some(config) = config {
-                configure(first_gsi + u32::from(pin), config);
+            if let (Some(config), Some(entry)) = (config, written) {
+                configure(first_gsi + u32::from(pin), config, &entry.message());
             }
             if let Some(arrives) = message {
                 message::deliver(domain, None, &arrives);
@@ -135,8 +178,8 @@ pub fn io_apic_write(domain: &Arc<Domain>, gpa: Gpa, len: u8, value: u64) -> boo
     true
 }
 
-/// Sets a physical pin as its twin is set.
-fn configure(gsi: u32, config: PinConfig) {
+/// Sets a physical pin as its twin is set, whose interrupts arrive as `arrives`.
+fn configure(gsi: u32, config: PinConfig, arrives: &Message) {
     let level = config.trigger == Trigger::Level;
     let known = vector_of(gsi);
     if config.masked {
@@ -161,7 +204,7 @@ fn configure(gsi: u32, config: PinConfig) {
     let mut entry = RedirectionEntry(0)
         .with_vector(vector)
         .with_delivery_mode(DeliveryMode::FIXED)
-        .with_destination(destination());
+        .with_destination(destination(arrives));
     if level {
         entry.0 |= RedirectionEntry::LEVEL.0;
     }

@@ -54,6 +54,12 @@ impl Config {
         self.windows.iter().map(|(window, _)| window)
     }
 
+    /// Whether the hypervisor itself never uses the ports: all that they reach is in memory too.
+    pub fn leaves_ports_alone(&self) -> bool {
+        let mut reached = self.windows().filter(|window| window.segment == 0);
+        reached.any(|window| window.first_bus == 0 && window.last_bus == u8::MAX)
+    }
+
     /// Where a register is in memory.
     fn place(&self, function: Sbdf, register: Register) -> Option<(&Mmio, usize)> {
         self.windows.iter().find_map(|(window, mmio)| {

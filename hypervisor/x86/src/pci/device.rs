@@ -107,6 +107,18 @@ impl Device {
         moved.map_or(Effect::None, Effect::Trap)
     }
 
+    /// Programs an interrupt's message anew, if it is in use.
+    pub(super) fn reconnect(&mut self, host: &impl PciHost, index: u16) {
+        if let Some(msix) = &mut self.msix {
+            msix.reconnect(host, index);
+        }
+        if let Some(msi) = &self.msi
+            && index == 0
+        {
+            msi.update(host);
+        }
+    }
+
     /// Whether the domain may read all registers from the machine.
     pub(super) const fn reads_are_plain(&self) -> bool {
         self.msi.is_none() && self.msix.is_none() && self.hidden_capabilities.is_empty()

@@ -123,6 +123,13 @@ impl Vpci {
         }
     }
 
+    /// Connects a source anew, as what to program into it has changed.
+    pub fn reconnect(&mut self, host: &impl PciHost, source: MsiSource) {
+        if let Some(device) = self.devices.get_mut(&source.function) {
+            device.reconnect(host, source.index);
+        }
+    }
+
     /// The functions that were taken over.
     pub fn functions(&self) -> impl ExactSizeIterator<Item = Sbdf> {
         self.devices.keys().copied()
@@ -186,6 +193,11 @@ impl Vpci {
                 Effect::None
             }
         }
+    }
+
+    /// What was last written to [`ADDRESS_PORT`], where that does not exit.
+    pub const fn set_address(&mut self, address: u32) {
+        self.address = address;
     }
 
     /// Reads a port from [`ADDRESS_PORT`] to [`DATA_PORT`]` + 3`.

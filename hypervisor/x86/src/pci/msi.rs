@@ -107,8 +107,8 @@ impl Msi {
         }
     }
 
-    /// Passes a changed message on, if it is in use.
-    fn update(&self, host: &impl PciHost) {
+    /// Passes the message on, as it or its way to the domain has changed, if it is in use.
+    pub(super) fn update(&self, host: &impl PciHost) {
         if self.enabled {
             self.program(host);
         }

@@ -191,6 +191,15 @@ impl Msix {
         set(3, 0);
     }
 
+    /// Makes an entry's message anew, if it is in use.
+    pub(super) fn reconnect(&mut self, host: &impl PciHost, index: u16) {
+        let index = usize::from(index);
+        if let Some(entry) = self.entries.get_mut(index).filter(|entry| entry.connected) {
+            entry.current = false;
+            self.program(host, index);
+        }
+    }
+
     /// Reads `bytes` of a page that holds the table. What isn't table is the device's.
     pub(super) fn read(&self, host: &impl PciHost, at: Gpa, bytes: u8) -> u64 {
         let Some((index, dword)) = self.place(at) else {

@@ -66,6 +66,12 @@ pub fn set_masked(gsi: u32, masked: bool) -> bool {
     on(gsi, |io_apic, pin| io_apic.set_masked(pin, masked))
 }
 
+/// Sends a GSI to another local APIC, and leaves the rest of its entry. `false` if no IO-APIC has
+/// it.
+pub fn set_destination(gsi: u32, apic_id: u8) -> bool {
+    on(gsi, |io_apic, pin| io_apic.set_destination(pin, apic_id))
+}
+
 fn on(gsi: u32, action: impl FnOnce(&IoApic, u32)) -> bool {
     find(gsi).map(|(io_apic, pin)| action(io_apic, pin)).is_some()
 }
@@ -109,6 +115,13 @@ impl IoApic {
         write(&registers, low, RedirectionEntry::MASKED.0 as u32);
         write(&registers, high, (entry.0 >> 32) as u32);
         write(&registers, low, entry.0 as u32);
+    }
+
+    fn set_destination(&self, pin: u32, apic_id: u8) {
+        let registers = self.registers.lock();
+        let (_, high) = places(pin);
+        let half = RedirectionEntry(0).with_destination(apic_id).0 >> 32;
+        write(&registers, high, half as u32);
     }
 
     fn set_masked(&self, pin: u32, masked: bool) {

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use hv_core::types::VcpuId;
+use hv_core::types::{CpuId, VcpuId};
 use hv_x86::interrupt::{Delivery, Message, route};
 
 use crate::platform::{Domain, Vcpu, hypervisor};
@@ -16,6 +16,16 @@ pub fn deliver(domain: &Arc<Domain>, sender: Option<VcpuId>, message: &Message) 
             arrive(vcpu, message);
         }
     });
+}
+
+/// The pCPU of a vCPU of `domain` that `message` is for: where it runs, ran last, or will run.
+pub fn pcpu(domain: &Domain, message: &Message) -> Option<CpuId> {
+    let identity = |id| domain.vcpu(id).map(|vcpu| vcpu.arch.lapic.identity());
+    let mut found = None;
+    route(message, None, domain.config.max_vcpus, identity, |id| {
+        found = found.or_else(|| domain.vcpu(id).map(|vcpu| vcpu.sched.cpu()));
+    });
+    found
 }
 
 /// `message` has reached `vcpu`.

@@ -10,7 +10,7 @@ use xen_abi::sched::ShutdownReason;
 use super::vpci;
 use crate::arch::{port, time};
 use crate::console;
-use crate::drivers::acpi;
+use crate::drivers::{acpi, pci};
 use crate::mm::FrameBox;
 use crate::platform::{Domain, hypervisor};
 use crate::power;
@@ -40,6 +40,9 @@ impl DomainPorts {
         };
         let mut permissions = PortPermissions::dom0();
         owned.trap(&mut permissions);
+        if pci::config().leaves_ports_alone() {
+            permissions.allow(vpci::ADDRESS_PORTS);
+        }
         for (first, _) in console::serial_lines() {
             permissions.deny(first..=first.saturating_add(UART_PORTS - 1));
         }

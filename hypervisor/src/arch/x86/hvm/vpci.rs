@@ -10,7 +10,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Range;
+use core::ops::{Range, RangeInclusive};
 
 use hv_core::frame::FrameRange;
 use hv_core::memory::{DomainListener, MemoryError};
@@ -18,11 +18,12 @@ use hv_core::p2m::FlushBatch;
 use hv_core::types::{FRAME_BYTES, Gfn, Gpa, Hpa, Mfn};
 use hv_x86::interrupt::Message;
 use hv_x86::pci::{
-    ConfigSpace, Effect, Function, MsiMessage, MsiSource, Pages, PciHost, Register, Sbdf, Vpci,
-    Width, scan,
+    ADDRESS_PORT, ConfigSpace, Effect, Function, MsiMessage, MsiSource, Pages, PciHost, Register,
+    Sbdf, Vpci, Width, scan,
 };
 use spin::Mutex;
 
+use crate::arch::port;
 use crate::drivers::pci::{self, Config};
 use crate::irq;
 use crate::mm::{Mmio, map_mmio};
@@ -32,6 +33,11 @@ use crate::platform::{Domain, hypervisor};
 const MSI_ADDRESS: u64 = 0xFEE0_0000;
 /// Base class and subclass of IOMMUs, which are the hypervisor's.
 const CLASS_IOMMU: u32 = 0x0806;
+
+/// Where the domain writes the address of a register of configuration space, if the hypervisor
+/// itself doesn't: only the access to the register then exits. The byte of the chipset's reset
+/// control is among them; resetting the machine is the hardware domain's right.
+pub const ADDRESS_PORTS: RangeInclusive<u16> = ADDRESS_PORT..=ADDRESS_PORT + 3;
 
 /// The hardware domain's PCI.
 pub struct HardwarePci {
@@ -133,7 +139,7 @@ impl PciHost for Host {
             }
         };
         // Physical destination, fixed delivery, edge: all zero.
-        let address = MSI_ADDRESS | u64::from(irq::destination()) << 12;
+        let address = MSI_ADDRESS | u64::from(irq::destination(&arrives)) << 12;
         Some(MsiMessage { address, data: vector.into() })
     }
 
@@ -196,16 +202,30 @@ pub fn mmio_write(domain: &Arc<Domain>, gpa: Gpa, len: u8, value: u64) {
 }
 
 /// Reads one of the ports of configuration space.
-pub fn port_read(domain: &Arc<Domain>, port: u16, bytes: u8) -> u32 {
+pub fn port_read(domain: &Arc<Domain>, at: u16, bytes: u8) -> u32 {
     let Some(width) = Width::from_bytes(bytes) else { return u32::MAX };
-    let read = |state: &mut Vpci, host: &Host| (state.port_read(host, port, width), Effect::None);
+    let read = |state: &mut Vpci, host: &Host| {
+        latch_address(state, host);
+        (state.port_read(host, at, width), Effect::None)
+    };
     access(domain, read).unwrap_or(width.ones())
 }
 
 /// Writes one of the ports of configuration space.
-pub fn port_write(domain: &Arc<Domain>, port: u16, bytes: u8, value: u32) {
+pub fn port_write(domain: &Arc<Domain>, at: u16, bytes: u8, value: u32) {
     let Some(width) = Width::from_bytes(bytes) else { return };
-    access(domain, |state, host| ((), state.port_write(host, port, width, value)));
+    let write = |state: &mut Vpci, host: &Host| {
+        latch_address(state, host);
+        ((), state.port_write(host, at, width, value))
+    };
+    access(domain, write);
+}
+
+/// Takes over the address that the domain last wrote, where it did so without an exit.
+fn latch_address(state: &mut Vpci, host: &Host) {
+    if host.config.leaves_ports_alone() {
+        state.set_address(port::read(ADDRESS_PORT, 4));
+    }
 }
 
 /// The hardware domain has found a function. `false` if there is none.
@@ -221,6 +241,19 @@ pub fn removed(domain: &Arc<Domain>, function: Sbdf) {
 /// The hardware domain has reset a function.
 pub fn was_reset(domain: &Arc<Domain>, function: Sbdf) {
     access(domain, |state, host| (state.reset(host, function), Effect::None));
+}
+
+/// Tells the source of the interrupts with this host vector to send them where their vCPU is now.
+pub fn redirect(domain: &Arc<Domain>, vector: u8) {
+    access(domain, |state, host| {
+        let vectors = host.vectors.lock();
+        let source = vectors.iter().find(|(_, of)| **of == vector).map(|(source, _)| *source);
+        drop(vectors);
+        if let Some(source) = source {
+            state.reconnect(host, source);
+        }
+        ((), Effect::None)
+    });
 }
 
 /// Lets `act` at the domain's PCI, and hides the MSI-X tables that come to light. `None` if the
