@@ -73,7 +73,9 @@ fn boot(info: &'static BootInfo) -> ! {
     console::input::give_to_dom0(&options, || {
         platform::hypervisor().raise_global_virq(Virq::CONSOLE);
     });
+    debug!("entered at TSC {started}, dom0 starts at {}", arch::time::read_tsc());
     DOM0_BUILT.store(true, Ordering::Release);
+    arch::cpu::kick_others();
     arch::hvm::run(virt)
 }
 
@@ -82,7 +84,7 @@ static DOM0_BUILT: AtomicBool = AtomicBool::new(false);
 /// What every other CPU does once it is set up.
 fn secondary() -> ! {
     while !DOM0_BUILT.load(Ordering::Acquire) {
-        core::hint::spin_loop();
+        arch::interrupts::wait();
     }
     arch::hvm::run(enable_virtualization())
 }

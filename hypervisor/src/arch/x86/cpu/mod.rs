@@ -36,6 +36,13 @@ pub fn init_boot_cpu() {
     local::reset_others();
 }
 
+/// Makes all other CPUs leave guest mode or their sleep.
+pub fn kick_others() {
+    for cpu in all().iter().filter(|cpu| cpu.id() != this_cpu().id()) {
+        kick(cpu.id());
+    }
+}
+
 /// Makes another CPU leave guest mode or its sleep.
 pub fn kick(cpu: CpuId) {
     if let Some(cpu) = all().get(cpu.0 as usize) {
