@@ -60,7 +60,6 @@ macro_rules! fatal {
 
 /// What a guest caused: `guest_log!(Level::Warning, "...")`. Limited in rate by default, so that
 /// no guest can flood the log.
-#[allow(unused_macros, reason = "one of a family")]
 macro_rules! guest_log {
     ($level:expr, $($message:tt)*) => {
         $crate::log::write_for_guest($level, format_args!($($message)*))

@@ -56,7 +56,11 @@ pub trait VcpuControl: Platform {
     ///
     /// # Errors
     /// `EINVAL` if they are inconsistent.
-    fn initialise_vcpu(&self, vcpu: &Vcpu<Self>, context: &VcpuHvmContext) -> Result<(), Errno>;
+    fn initialise_vcpu(
+        &self,
+        vcpu: &Arc<Vcpu<Self>>,
+        context: &VcpuHvmContext,
+    ) -> Result<(), Errno>;
 
     /// Makes a non-maskable interrupt pending in a vCPU, and wakes or kicks it.
     fn inject_nmi(&self, hv: &Hypervisor<Self>, vcpu: &Arc<Vcpu<Self>>);

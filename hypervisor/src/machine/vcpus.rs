@@ -10,7 +10,7 @@ use crate::arch::hvm;
 use crate::platform::{Hypervisor, Machine, Vcpu};
 
 impl VcpuControl for Machine {
-    fn initialise_vcpu(&self, vcpu: &Vcpu, context: &VcpuHvmContext) -> Result<(), Errno> {
+    fn initialise_vcpu(&self, vcpu: &Arc<Vcpu>, context: &VcpuHvmContext) -> Result<(), Errno> {
         hvm::initialise(vcpu, context)
     }
 

@@ -23,6 +23,7 @@ pub mod interrupt;
 pub mod msr;
 pub mod pci;
 pub mod ports;
+pub mod state;
 pub mod vioapic;
 pub mod vlapic;
 pub mod vtd;

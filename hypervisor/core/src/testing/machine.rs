@@ -38,7 +38,11 @@ impl DomainHost for TestPlatform {
 }
 
 impl VcpuControl for TestPlatform {
-    fn initialise_vcpu(&self, _vcpu: &Vcpu<Self>, _context: &VcpuHvmContext) -> Result<(), Errno> {
+    fn initialise_vcpu(
+        &self,
+        _vcpu: &Arc<Vcpu<Self>>,
+        _context: &VcpuHvmContext,
+    ) -> Result<(), Errno> {
         Ok(())
     }
     fn inject_nmi(&self, hv: &Hypervisor<Self>, vcpu: &Arc<Vcpu<Self>>) {

@@ -4,6 +4,7 @@
 //! domain, with the domain's topology and Xen's own leaves; after that a CPUID exit is one
 //! [`GuestCpuid::query`]: a look into a table, and the few bits that follow the vCPU's state.
 
+mod control;
 mod features;
 mod policy;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use x86defs::msr::Efer;
 
 use crate::interrupt::apic_id;
 use crate::msr::MsrPolicy;
+use crate::state::ControlLimits;
 use features::word;
 pub use features::{FeatureSet, WORDS};
 pub use policy::{BadLeaf, CpuPolicy, Limits};
@@ -147,6 +149,15 @@ impl GuestCpuid {
             found.edx &= !Ext1Edx::SYSCALL.bits();
         }
         found
+    }
+
+    /// What control registers can be.
+    pub fn control_limits(&self) -> ControlLimits {
+        ControlLimits {
+            cr4: control::cr4(&self.policy.features()),
+            efer: self.msr_policy(0).efer,
+            physical_bits: self.policy.physical_bits(),
+        }
     }
 
     /// The MSRs that go with the features. `patch_level` is the microcode revision to show.

@@ -243,6 +243,11 @@ impl CpuPolicy {
         self.leaf(0xd, 0).xcr0()
     }
 
+    /// The size of the standard format of an XSAVE area with these state components.
+    pub fn xstate_bytes(&self, states: u64) -> u32 {
+        xstate::standard_bytes(self.components(), states)
+    }
+
     /// Leaf 0xD from subleaf 2 on: where each state component is.
     pub(super) fn components(&self) -> &[Leaf] {
         let [_, _, components @ ..] = &self.xsave;

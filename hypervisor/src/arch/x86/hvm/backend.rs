@@ -4,6 +4,8 @@ use super::exit::Exit;
 use super::regs::GuestRegs;
 use hv_core::types::Hpa;
 
+pub use hv_x86::state::{PagingState, Segment, SegmentName, Special};
+
 /// An event to deliver on the next entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -15,43 +17,14 @@ pub enum Event {
     Exception(u8, Option<u32>),
 }
 
-/// The control and segment registers that decide how guest addresses translate.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PagingState {
-    /// CR0.
-    pub cr0: u64,
-    /// CR3.
-    pub cr3: u64,
-    /// CR4.
-    pub cr4: u64,
-    /// EFER as the guest sees it.
-    pub efer: u64,
-}
-
-/// A segment register, attributes packed into 12 bits as in a descriptor's bytes 5 and 6.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Segment {
-    /// Selector.
-    pub selector: u16,
-    /// Type, S, DPL, P in bits 0-7; AVL, L, D/B, G in bits 8-11.
-    pub attributes: u16,
-    /// Limit in bytes.
-    pub limit: u32,
-    /// Base address.
-    pub base: u64,
-}
-
-/// Index of a segment register, in the order of instruction encodings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SegmentName {
-    Es,
-    Cs,
-    Ss,
-    Ds,
-    Fs,
-    Gs,
-    Ldtr,
-    Tr,
+/// An event on its way, as control blocks have it: vector in bits 0-7, type in 8-10, bit 11 for
+/// an error code, bit 31 for its being there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PendingEvent {
+    /// Vector, type, validity.
+    pub info: u32,
+    /// The error code.
+    pub code: u32,
 }
 
 /// What the exit loop asks of a vCPU's control block. SVM and VMX each implement it once.
@@ -87,6 +60,10 @@ pub trait Backend {
     fn event_queued(&self) -> bool;
     /// Queues an event for the next entry.
     fn inject(&mut self, event: Event);
+    /// The event that waits, if any, to be saved.
+    fn pending_event(&self) -> PendingEvent;
+    /// Makes a saved event wait, or none.
+    fn set_pending_event(&mut self, event: PendingEvent);
     /// Asks for an exit as soon as an interrupt could be taken.
     fn want_interrupt_window(&mut self, wanted: bool);
 
@@ -109,7 +86,11 @@ pub trait Backend {
     fn set_stored_msr(&mut self, index: u32, value: u64) -> bool;
     /// Up to 15 bytes of the exiting instruction, if the hardware fetched them.
     fn fetched_instruction(&self) -> &[u8];
-    /// CR2.
+    /// Descriptor tables, CR2, DR6 and DR7.
+    fn special(&self) -> Special;
+    /// Sets descriptor tables, CR2, DR6 and DR7.
+    fn set_special(&mut self, special: &Special);
+    /// Sets CR2.
     fn set_cr2(&mut self, value: u64);
     /// Sets the machine addresses of the port and MSR permission maps.
     fn set_permission_maps(&mut self, ports: Hpa, msrs: Hpa);

@@ -186,8 +186,6 @@ impl<'a> Guest<'a> {
 
     /// Shows the guest in CR8 what it did to the task priority register.
     pub fn put_task_priority(&mut self) {
-        let cr8 = self.vcpu.arch.lapic.with(|lapic| lapic.cr8());
-        self.context.cr8 = cr8;
-        self.context.hw.set_task_priority(cr8 << 4);
+        self.context.show_task_priority(&self.vcpu.arch.lapic);
     }
 }

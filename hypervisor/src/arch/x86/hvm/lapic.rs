@@ -36,6 +36,16 @@ pub fn timer_expired(hv: &Hypervisor, vcpu: &Arc<Vcpu>) {
     hv.notify(vcpu);
 }
 
+/// Programs the timer as the local APIC has it, after that was restored.
+pub fn arm_timer(hv: &Hypervisor, vcpu: &Arc<Vcpu>) {
+    match vcpu.arch.lapic.with(|lapic| lapic.deadline()) {
+        Some(deadline) => hv.arm_timer(vcpu, LAPIC_TIMER, system_time(deadline)),
+        None => {
+            hv.cancel_timer(vcpu, LAPIC_TIMER);
+        }
+    }
+}
+
 /// Guests have the host's TSC.
 fn system_time(deadline: Deadline) -> Nanos {
     match deadline {

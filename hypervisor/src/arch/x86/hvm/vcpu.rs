@@ -46,6 +46,14 @@ pub struct Context {
     pub cr8: u8,
 }
 
+impl Context {
+    /// Shows the guest in CR8 the local APIC's task priority.
+    pub fn show_task_priority(&mut self, lapic: &SharedVlapic) {
+        self.cr8 = lapic.with(|lapic| lapic.cr8());
+        self.hw.set_task_priority(self.cr8 << 4);
+    }
+}
+
 impl VcpuArch {
     /// A vCPU with its registers as after power-on; its local APIC is in x2APIC mode, as
     /// firmware may hand over.

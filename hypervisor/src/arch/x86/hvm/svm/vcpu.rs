@@ -5,12 +5,15 @@ use core::arch::global_asm;
 
 use hv_core::types::Hpa;
 use hv_x86::decode::Gpr;
+use hv_x86::state::Table;
 use x86defs::vmcb::{
     self, Event as RawEvent, INTERRUPT_SHADOW, Intercept1, Intercept2, NESTED_PAGING, Vmcb,
     int_ctl, tlb,
 };
 
-use super::super::backend::{Backend, Event, PagingState, Segment, SegmentName};
+use super::super::backend::{
+    Backend, Event, PagingState, PendingEvent, Segment, SegmentName, Special,
+};
 use super::super::exit::Exit;
 use super::super::regs::GuestRegs;
 use super::cpu::{Asid, SvmCpu};
@@ -293,6 +296,20 @@ impl Backend for SvmVcpu {
         };
     }
 
+    fn pending_event(&self) -> PendingEvent {
+        let event = self.vmcb.control.event_injection;
+        if event.is_valid() {
+            PendingEvent { info: event.0 as u32, code: (event.0 >> 32) as u32 }
+        } else {
+            PendingEvent::default()
+        }
+    }
+
+    fn set_pending_event(&mut self, event: PendingEvent) {
+        let raw = u64::from(event.info) | u64::from(event.code) << 32;
+        self.vmcb.control.event_injection = RawEvent(raw);
+    }
+
     fn want_interrupt_window(&mut self, wanted: bool) {
         const BITS: u32 = int_ctl::V_IRQ | int_ctl::V_IGN_TPR | 0xf << int_ctl::V_INTR_PRIO_SHIFT;
         let control = &mut self.vmcb.control;
@@ -359,6 +376,30 @@ impl Backend for SvmVcpu {
         let control = &self.vmcb.control;
         let len = usize::from(control.fetched_len & 0xf);
         control.fetched_bytes.get(..len).unwrap_or(&[])
+    }
+
+    fn special(&self) -> Special {
+        let save = &self.vmcb.save;
+        let table = |raw: &vmcb::Segment| Table { base: raw.base, limit: raw.limit };
+        Special {
+            gdtr: table(&save.gdtr),
+            idtr: table(&save.idtr),
+            cr2: save.cr2,
+            dr6: save.dr6,
+            dr7: save.dr7,
+        }
+    }
+
+    fn set_special(&mut self, special: &Special) {
+        let table = |from: Table| vmcb::Segment {
+            base: from.base,
+            limit: from.limit,
+            ..vmcb::Segment::default()
+        };
+        let save = &mut self.vmcb.save;
+        (save.gdtr, save.idtr) = (table(special.gdtr), table(special.idtr));
+        (save.cr2, save.dr6, save.dr7) = (special.cr2, special.dr6, special.dr7);
+        self.vmcb.control.clean = 0;
     }
 
     fn set_cr2(&mut self, value: u64) {
