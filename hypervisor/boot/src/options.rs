@@ -32,13 +32,31 @@ pub struct Dom0Memory {
     pub max: Option<MemoryAmount>,
 }
 
-/// An amount of memory, absolute or as what shall remain (`-1G`).
+/// An amount of memory: so much, a share (`10%`), both (`512M+5%`), or all but so much (`-1G`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryAmount {
     /// So many bytes.
     Bytes(u64),
     /// All but so many bytes.
     AllBut(u64),
+    /// So many bytes, and so many hundredths of all.
+    Share {
+        /// Bytes.
+        bytes: u64,
+        /// Hundredths, at most 100.
+        percent: u8,
+    },
+}
+
+impl MemoryAmount {
+    /// How much that is where there are `all` bytes.
+    pub const fn of(self, all: u64) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::AllBut(bytes) => all.saturating_sub(bytes),
+            Self::Share { bytes, percent } => bytes.saturating_add(all / 100 * percent as u64),
+        }
+    }
 }
 
 /// How many vCPUs dom0 gets: `dom0_max_vcpus=N` or `N-M`.
@@ -326,10 +344,18 @@ fn dom0_memory(value: &[u8]) -> Option<Dom0Memory> {
 }
 
 fn memory_amount(value: &[u8]) -> Option<MemoryAmount> {
-    match value.strip_prefix(b"-") {
-        Some(value) => parse_size(value).map(MemoryAmount::AllBut),
-        None => parse_size(value).map(MemoryAmount::Bytes),
+    if let Some(value) = value.strip_prefix(b"-") {
+        return parse_size(value).map(MemoryAmount::AllBut);
     }
+    let Some(value) = value.strip_suffix(b"%") else {
+        return parse_size(value).map(MemoryAmount::Bytes);
+    };
+    let (bytes, percent) = match split_once(value, b'+') {
+        (bytes, Some(percent)) => (parse_size(bytes)?, percent),
+        (percent, None) => (0, percent),
+    };
+    let percent = u8::try_from(number(percent)?).ok().filter(|&percent| percent <= 100)?;
+    Some(MemoryAmount::Share { bytes, percent })
 }
 
 fn vcpus(value: &[u8]) -> Option<Dom0Vcpus> {

@@ -93,7 +93,7 @@ pub fn build(
     drop(kernel);
     drop(unpacked);
     // The frames of the unpacked kernel are free now, and may be dom0's too.
-    let rest = ram::take(hv, domain, None, &machine, pages);
+    let rest = ram::take(hv, domain, None, &ram::without(&machine, &first), pages);
     let all = spans(&ram::join(first, rest));
     let start_info = write_start_info(&mut memory, info, kernel_file, &layout, &all);
     Entry { code, start_info }
@@ -122,7 +122,7 @@ fn frame_range(range: Range) -> FrameRange {
 }
 
 /// All memory of the machine, in order.
-fn frame_ranges(info: &BootInfo) -> Vec<FrameRange> {
+pub fn frame_ranges(info: &BootInfo) -> Vec<FrameRange> {
     memory_map::ram(&info.regions).iter().map(frame_range).collect()
 }
 
@@ -134,10 +134,7 @@ fn spans(ranges: &[FrameRange]) -> Vec<Span> {
 /// How many frames dom0 gets.
 fn page_count(hv: &Hypervisor, wanted: Dom0Memory) -> u64 {
     let free = hv.frames.free_frames() * FRAME_BYTES as u64;
-    let bytes = |amount: MemoryAmount| match amount {
-        MemoryAmount::Bytes(bytes) => bytes,
-        MemoryAmount::AllBut(bytes) => free.saturating_sub(bytes),
-    };
+    let bytes = |amount: MemoryAmount| amount.of(free);
     let default = MemoryAmount::AllBut(MOST_KEPT_BACK.min(free / 16));
     let amount = bytes(wanted.amount.unwrap_or(default));
     let least = wanted.min.map_or(0, bytes);

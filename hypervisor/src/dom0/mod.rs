@@ -38,7 +38,7 @@ pub fn start(hv: &'static Hypervisor, info: &BootInfo, options: &Options) {
              (GRUB: module2 /vmlinuz ...; QEMU: -initrd \"vmlinuz ...,initramfs\")"
         );
     };
-    let domain = create(hv, vcpu_count(options));
+    let domain = create(hv, info, vcpu_count(options));
     let entry = build::build(hv, &domain, info, options, kernel, rest.first());
     let boot_vcpu = domain.vcpu(VcpuId(0)).expect("dom0 has a vCPU");
     let mut context = boot_vcpu.arch.context.lock();
@@ -54,7 +54,7 @@ fn vcpu_count(options: &Options) -> u32 {
     options.dom0_vcpus.map_or(cpus, |wanted| cpus.clamp(wanted.min.max(1), wanted.max.max(1)))
 }
 
-fn create(hv: &Hypervisor, vcpus: u32) -> Arc<Domain> {
+fn create(hv: &Hypervisor, info: &BootInfo, vcpus: u32) -> Arc<Domain> {
     let config = DomainConfig {
         id: DomId::DOM0,
         handle: [0; 16],
@@ -74,7 +74,8 @@ fn create(hv: &Hypervisor, vcpus: u32) -> Arc<Domain> {
         gsi_base: io_apic.gsi_base,
         pins: io_apic.pins as u8,
     });
-    let arch = DomainArch::hardware(DomId::DOM0, vcpus, Vioapics::new(io_apics), hidden_frames());
+    let arch =
+        DomainArch::hardware(DomId::DOM0, vcpus, Vioapics::new(io_apics), hidden_frames(info));
     let Some(arch) = arch else { fatal!("no memory for dom0") };
     let domain = hv.create_domain(config, arch);
     let domain = domain.unwrap_or_else(|error| fatal!("can't make dom0: {error:?}"));
@@ -87,13 +88,16 @@ fn create(hv: &Hypervisor, vcpus: u32) -> Arc<Domain> {
     domain
 }
 
-/// The devices that dom0 must not reach: those that it has virtual twins of.
-fn hidden_frames() -> Box<[Range<Gfn>]> {
+/// What dom0 must not reach as if it were a device: those that it has virtual twins of, and the
+/// machine's memory, of which it has only what it was given.
+fn hidden_frames(info: &BootInfo) -> Box<[Range<Gfn>]> {
     const LOCAL_APIC: Gfn = Gfn(0xfee00);
     let frame = |gfn: Gfn| gfn..Gfn(gfn.0 + 1);
     let io_apics = ioapic::all().iter().map(|io_apic| frame(Gpa(io_apic.address.0).gfn()));
     // Its accesses to these are PCI's.
     let configuration =
         pci::config().windows().map(|window| Gpa(window.start()).gfn()..Gpa(window.end()).gfn());
-    io_apics.chain(configuration).chain([frame(LOCAL_APIC)]).collect()
+    let memory = build::frame_ranges(info).into_iter();
+    let memory = memory.map(|range| Gfn(range.start.0)..Gfn(range.end()));
+    io_apics.chain(configuration).chain([frame(LOCAL_APIC)]).chain(memory).collect()
 }

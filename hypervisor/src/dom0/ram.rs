@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use hv_core::frame::FrameRange;
+use hv_core::frame::{FrameRange, gather};
 use hv_core::memory::{DomainListener, MemoryError};
 use hv_core::p2m::FlushBatch;
 use hv_core::types::Mfn;
@@ -22,51 +22,45 @@ pub fn take(
     ram: &[FrameRange],
     pages: u64,
 ) -> Vec<FrameRange> {
-    let mut taken = Taking { hv, domain, pages, got: Vec::new() };
-    if let Some(range) = first {
-        taken.take(range);
+    let mut got = Vec::new();
+    let mut wanted = || pages.saturating_sub(domain.memory.pages());
+    let mut claim = |range| {
+        let claimed = claim(hv, domain, range);
+        if claimed {
+            got.push(range);
+        }
+        claimed
+    };
+    for range in first.into_iter().chain(ram.iter().copied()) {
+        gather(range, &mut wanted, &mut claim);
     }
-    for &range in ram {
-        taken.take(range);
-    }
-    join(taken.got, Vec::new())
+    join(got, Vec::new())
 }
 
-struct Taking<'a> {
-    hv: &'a Hypervisor,
-    domain: &'a Domain,
-    pages: u64,
-    got: Vec<FrameRange>,
+/// Takes the whole of `range`, or nothing.
+fn claim(hv: &Hypervisor, domain: &Domain, range: FrameRange) -> bool {
+    let listener = DomainListener::new(&hv.platform, domain.id);
+    let mut batch = FlushBatch::new(&hv.frames, &listener);
+    match domain.memory.map_identity_ram(hv.frames(), range, &mut batch) {
+        Ok(()) => true,
+        Err(MemoryError::Identity) => false,
+        Err(error) => fatal!("can't map dom0's memory at frame {:#x}: {error:?}", range.start.0),
+    }
 }
 
-impl Taking<'_> {
-    /// Takes what is free of `range`, in pieces as large as they come.
-    fn take(&mut self, range: FrameRange) {
-        let wanted = self.pages.saturating_sub(self.domain.memory.pages());
-        let range = FrameRange { frames: range.frames.min(wanted), ..range };
-        if range.frames == 0 || self.claim(range) || range.frames == 1 {
-            return;
+/// What of `ram` isn't `taken`. Both are in order, and the second is part of the first.
+pub fn without(ram: &[FrameRange], taken: &[FrameRange]) -> Vec<FrameRange> {
+    let mut left = Vec::new();
+    for range in ram {
+        let mut from = range.start;
+        let inside = taken.iter().filter(|it| it.start >= range.start && it.end() <= range.end());
+        for piece in inside {
+            left.push(FrameRange::between(from, piece.start));
+            from = Mfn(piece.end());
         }
-        let half = range.frames.next_power_of_two() / 2;
-        self.take(FrameRange { frames: half, ..range });
-        let rest = FrameRange { start: Mfn(range.start.0 + half), frames: range.frames - half };
-        self.take(rest);
+        left.push(FrameRange::between(from, Mfn(range.end())));
     }
-
-    /// Takes the whole of `range`, or nothing.
-    fn claim(&mut self, range: FrameRange) -> bool {
-        let listener = DomainListener::new(&self.hv.platform, self.domain.id);
-        let mut batch = FlushBatch::new(&self.hv.frames, &listener);
-        let claimed = self.domain.memory.map_identity_ram(self.hv.frames(), range, &mut batch);
-        match claimed {
-            Ok(()) => self.got.push(range),
-            Err(MemoryError::Identity) => return false,
-            Err(error) => {
-                fatal!("can't map dom0's memory at frame {:#x}: {error:?}", range.start.0)
-            }
-        }
-        true
-    }
+    left
 }
 
 /// All of two lists, in order.

@@ -17,6 +17,23 @@ fn an_empty_line_gives_the_defaults() {
 }
 
 #[test]
+fn amounts_of_memory() {
+    let amount = |text: &str| {
+        let (options, rejected) = parse(&std::format!("dom0_mem={text}"));
+        rejected.is_empty().then_some(options.dom0_memory.amount).flatten()
+    };
+    let of = |text: &str| amount(text).map(|amount| amount.of(4 << 30));
+    assert_eq!(of("25%"), Some((4 << 30) / 100 * 25));
+    assert_eq!(of("512M+10%"), Some((512 << 20) + (4 << 30) / 100 * 10));
+    assert_eq!(of("-1G"), Some(3 << 30));
+    assert_eq!(of("2G"), Some(2 << 30));
+    assert_eq!(of("100%"), Some((4 << 30) / 100 * 100));
+    for wrong in ["101%", "%", "-10%", "10%+1G", "1G+", "x%"] {
+        assert_eq!(amount(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
 fn the_usual_line_is_understood() {
     let (options, rejected) = parse(
         "console=com1,vga com1=115200,8n1 dom0_mem=512M,max:1G dom0_max_vcpus=2 \

@@ -14,6 +14,7 @@
 mod bitmap;
 mod buddy;
 mod claims;
+mod gather;
 mod layout;
 mod scrub;
 mod word;
@@ -27,6 +28,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize};
 use spin::Mutex;
 
 pub use buddy::MAX_ORDER;
+pub use gather::gather;
 pub use layout::FrameLayout;
 pub use word::{FrameInfo, FrameKind};
 

@@ -96,7 +96,7 @@ fn registers(domain: &Domain, context: &mut Context) -> Cpu {
 
 fn lapic_records(vcpu: &Vcpu) -> (Lapic, LapicRegs) {
     vcpu.arch.lapic.with(|lapic| {
-        if let Some(vector) = vcpu.arch.upcall.take() {
+        if let Some(vector) = vcpu.arch.upcall.take_if(|_| true) {
             lapic.set_irr(vector, false);
         }
         lapic.save(time::now())
