@@ -45,11 +45,15 @@ impl<P: Platform> Hypervisor<P> {
         });
         if ready != Ok(false) {
             self.wake(vcpu);
+            self.stop_polling(vcpu);
         }
         ready.map(drop)
     }
 
-    /// Ends a vCPU's polling, if it does. Whoever wakes it does this.
+    /// Ends a vCPU's polling, if it does.
+    ///
+    /// Only the pCPU that runs it, or is about to, does this. Who wakes it must not: it might poll
+    /// for something else by then, which nobody would wake it for.
     pub(crate) fn stop_polling(&self, vcpu: &Vcpu<P>) {
         if vcpu.events.poll_target() == PollTarget::Nothing {
             return;

@@ -10,6 +10,7 @@ use xen_abi::xen::SharedInfo;
 
 use super::*;
 use crate::domain::Progress;
+use crate::event_channel::vcpu_events::PollTarget;
 use crate::platform::FrameMemory;
 use crate::sched::entity::BlockReason;
 use crate::testing::platform::{TestPlatform, config, hypervisor};
@@ -459,8 +460,36 @@ fn polls_end_with_an_event_a_time_or_an_interrupt() {
     hv.poll_events(&domain, one, &[fresh], Some(Nanos(900))).unwrap();
     hv.notify(one);
     assert!(!blocked(one));
-    assert_eq!(hv.timers.earliest(CpuId(0)), None, "whoever wakes it stops the timer");
+    hv.stop_polling(one);
+    assert_eq!(hv.timers.earliest(CpuId(0)), None, "who runs it stops the timer");
     assert_eq!(hv.poll_events(&domain, two, &[Port(4000)], None), Err(Errno::EINVAL));
     assert!(!blocked(two));
     assert!(hv.suspend(two, BlockReason::Blocked));
+}
+
+/// Who wakes a vCPU may be slow to return: the vCPU may then poll for something else already.
+#[test]
+fn who_wakes_a_vcpu_leaves_its_next_poll_alone() {
+    let hv = hypervisor(1);
+    hv.scheduler.set_online(CpuId(0));
+    let domain = hv.test_domain(1, 1);
+    let vcpu = domain.vcpu(VcpuId(0)).unwrap();
+    let port = hv.bind_ipi(&domain, VcpuId(0)).unwrap();
+    let pollers = || domain.events.pollers.load(Ordering::Relaxed);
+
+    hv.poll_events(&domain, vcpu, &[port], None).unwrap();
+    hv.wake(vcpu);
+    assert_eq!((vcpu.events.poll_target(), pollers()), (PollTarget::Port(port), 1));
+    assert!(hv.schedule(CpuId(0), Nanos(1)).vcpu.is_some_and(|next| Arc::ptr_eq(&next, vcpu)));
+    assert_eq!((vcpu.events.poll_target(), pollers()), (PollTarget::Nothing, 0));
+
+    // Woken before it stopped at all: it runs on.
+    hv.poll_events(&domain, vcpu, &[port], Some(Nanos(100))).unwrap();
+    hv.wake(vcpu);
+    assert!(!hv.schedule(CpuId(0), Nanos(2)).switched);
+    assert_eq!((vcpu.events.poll_target(), pollers()), (PollTarget::Nothing, 0));
+    assert_eq!(hv.timers.earliest(CpuId(0)), None);
+    hv.poll_events(&domain, vcpu, &[port], None).unwrap();
+    hv.send_event(&domain, port).unwrap();
+    assert!(!vcpu.sched.is_blocked());
 }

@@ -142,6 +142,7 @@ impl<P: Platform> Hypervisor<P> {
                     let until = inner.turn_end(now, ratelimit);
                     queue.publish(&inner);
                     self.share_load(inner);
+                    self.stop_polling(vcpu);
                     return Next { vcpu: previous, until, switched: false };
                 }
                 queue.requeue(&mut inner, cpu, vcpu, now);
@@ -175,6 +176,9 @@ impl<P: Platform> Hypervisor<P> {
 
         if let Some(vcpu) = homeless {
             self.settle(&vcpu);
+        }
+        if let Some(vcpu) = &next {
+            self.stop_polling(vcpu);
         }
         let switched = previous.as_ref().map(Arc::as_ptr) != next.as_ref().map(Arc::as_ptr);
         if switched {
@@ -214,9 +218,7 @@ impl<P: Platform> Hypervisor<P> {
 
     /// Ends a vCPU's wait for an event, if it is in one.
     pub fn wake(&self, vcpu: &Arc<Vcpu<P>>) {
-        if self.resume(vcpu, BlockReason::Blocked) {
-            self.stop_polling(vcpu);
-        }
+        self.resume(vcpu, BlockReason::Blocked);
     }
 
     /// Makes a vCPU wait for an interrupt, unless there is one that it would take at once.
