@@ -63,8 +63,13 @@ pub fn firmware_map() -> &'static [E820Entry] {
 }
 
 /// How this hypervisor was built.
-const BUILD: BuildInfo =
-    BuildInfo { compiler: "rustc", changeset: env!("CARGO_PKG_VERSION"), date: "", build_id: &[] };
+const BUILD: BuildInfo = BuildInfo {
+    compiler: env!("COMPILER"),
+    changeset: env!("CHANGESET"),
+    // It would make two builds of the same source differ.
+    date: "",
+    build_id: &[],
+};
 
 /// The context of everything.
 ///
