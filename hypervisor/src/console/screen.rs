@@ -54,8 +54,3 @@ impl Screen {
         }
     }
 }
-
-/// Where the screen's next character goes: column and line.
-pub fn cursor() -> (usize, usize) {
-    TERMINAL.lock().cursor()
-}

@@ -26,17 +26,6 @@ unsafe impl<T: Sync> Sync for FrameBox<T> {}
 impl<T> FrameBox<T> {
     const ORDER: u32 = size_of::<T>().div_ceil(FRAME_BYTES).next_power_of_two().ilog2();
 
-    /// Puts `value` into frames of its own. `None` if there are none.
-    pub fn try_new(value: T) -> Option<Self> {
-        const { assert!(align_of::<T>() <= FRAME_BYTES) };
-        let hpa = frames::take(Self::ORDER)?;
-        let place = NonNull::new(phys::pointer(hpa, size_of::<T>()).cast::<T>())?;
-        // SAFETY: the frames were just taken, so nothing else refers to them; they are mapped,
-        // large enough and aligned to a frame.
-        unsafe { place.write(value) };
-        Some(Self { place, hpa, _owns: PhantomData })
-    }
-
     /// Frames of zeroes, which are a valid `T`. `None` if there are none.
     pub fn try_zeroed() -> Option<Self>
     where

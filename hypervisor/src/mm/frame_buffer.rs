@@ -23,16 +23,6 @@ impl FrameBuffer {
         phys::zero(start, len);
         Some(Self { start, len, order })
     }
-
-    /// Where it lies.
-    pub fn start(&self) -> Hpa {
-        self.start
-    }
-
-    /// How many bytes its frames have.
-    pub fn frame_bytes(&self) -> u64 {
-        (FRAME_BYTES as u64) << self.order
-    }
 }
 
 impl Deref for FrameBuffer {

@@ -60,11 +60,6 @@ impl Mmio {
         Some(Self { base: (virt + at.offset() as u64) as *mut u8, len })
     }
 
-    /// How many bytes there are.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
     fn place<T>(&self, offset: usize) -> *mut T {
         let inside = offset.checked_add(size_of::<T>()).is_some_and(|end| end <= self.len);
         assert!(inside, "offset {offset:#x} is beyond the device's {:#x} bytes", self.len);

@@ -40,16 +40,6 @@ impl BootModule {
         // long as that is so.
         unsafe { core::slice::from_raw_parts(place, self.len as usize) }
     }
-
-    /// Copies `into.len()` bytes out, from `offset` on.
-    ///
-    /// # Panics
-    /// If they are not all within the module.
-    pub fn read(&self, offset: u64, into: &mut [u8]) {
-        let inside = offset.checked_add(into.len() as u64).is_some_and(|end| end <= self.len);
-        assert!(inside, "{} bytes at {offset:#x} are not in the module", into.len());
-        phys::read(Hpa(self.start.0 + offset), into);
-    }
 }
 
 static MODULES: Once<Vec<BootModule>> = Once::new();

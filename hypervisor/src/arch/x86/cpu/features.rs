@@ -29,8 +29,6 @@ pub struct Features {
     pub invariant_tsc: bool,
     /// SVM's features; none without SVM.
     pub svm: SvmFeatures,
-    /// How many address space ids SVM has.
-    pub asids: u32,
     /// Pages of 1 GiB.
     pub page_1g: bool,
 }
@@ -76,7 +74,6 @@ fn read() -> Features {
         ext1_edx: Ext1Edx(ext1.edx),
         invariant_tsc: Ext7Edx(cpuid(LEAF_EXT_POWER, 0).edx).contains(Ext7Edx::INVARIANT_TSC),
         svm: SvmFeatures(svm.edx),
-        asids: svm.ebx,
         page_1g: Ext1Edx(ext1.edx).contains(Ext1Edx::PAGE_1G),
     }
 }

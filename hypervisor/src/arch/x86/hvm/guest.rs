@@ -10,6 +10,7 @@ use hv_x86::walk::Paging;
 
 use super::backend::{Backend, Event, SegmentName};
 use super::bus::VcpuBus;
+use super::reset;
 use super::vcpu::Context;
 use crate::guest_access::VcpuMemory;
 use crate::platform::{Domain, Hypervisor, Vcpu};
@@ -134,10 +135,22 @@ impl<'a> Guest<'a> {
         if !self.vcpu.arch.signals.any() {
             return;
         }
-        let taken = self.vcpu.arch.signals.take();
-        if taken.init {
+        let signals = &self.vcpu.arch.signals;
+        // It goes down first, so that whoever sends a start-up message finds it down, or an INIT
+        // that waits.
+        let init = signals.has_init();
+        if init {
             self.vcpu.arch.lapic.reset();
             self.hv.suspend(self.vcpu, BlockReason::Down);
+        }
+        let taken = signals.take();
+        match (init, taken.start_up) {
+            (true, Some(vector)) => {
+                reset::start_up(&mut self.context.hw, vector);
+                self.hv.resume(self.vcpu, BlockReason::Down);
+            }
+            (false, _) if taken.init => signals.init(),
+            _ => {}
         }
         if taken.nmi && !self.context.hw.event_queued() {
             self.context.hw.inject(Event::Nmi);

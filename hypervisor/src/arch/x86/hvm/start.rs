@@ -12,9 +12,17 @@ use super::backend::Backend;
 use super::{reset, state};
 use crate::platform::{Hypervisor, Vcpu};
 
-/// A start-up message with `vector` has reached `vcpu`. Only one that is down takes it.
+/// A start-up message with `vector` has reached `vcpu`. Only one that is down takes it, or will
+/// be after the INIT that it has yet to act on.
 pub fn start_up(hv: &Hypervisor, vcpu: &Arc<Vcpu>, vector: u8) {
-    let Some(mut context) = state::of_down(vcpu) else { return };
+    let mut context = loop {
+        match state::of_down(vcpu) {
+            Some(context) => break context,
+            None if vcpu.arch.signals.start_up(vector) => return hv.notify(vcpu),
+            None if vcpu.sched.is_up() => return,
+            None => {}
+        }
+    };
     // INIT and start-up messages that came together: this does for both.
     vcpu.arch.signals.take();
     reset::start_up(&mut context.hw, vector);

@@ -141,11 +141,20 @@ impl Signals {
         self.0.store(Self::INIT, Ordering::Release);
     }
 
-    /// Leaves a start-up message. The first of several counts.
-    pub fn start_up(&self, vector: u8) {
-        let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| {
-            (old & Self::START_UP == 0).then_some(old | Self::START_UP | u32::from(vector))
+    /// Leaves a start-up message behind an INIT that waits. The first of several counts. `false`
+    /// if no INIT waits.
+    pub fn start_up(&self, vector: u8) -> bool {
+        let left = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| {
+            let first = old & Self::START_UP == 0;
+            let new = if first { old | Self::START_UP | u32::from(vector) } else { old };
+            (old & Self::INIT != 0).then_some(new)
         });
+        left.is_ok()
+    }
+
+    /// Whether an INIT waits.
+    pub fn has_init(&self) -> bool {
+        self.0.load(Ordering::Acquire) & Self::INIT != 0
     }
 
     /// Empties the mailbox.
