@@ -2,6 +2,7 @@
 
 use crate::arch::{self, cpu, interrupts, ioapic, time};
 use crate::console::debug_keys::{register, register_report};
+use crate::drivers::iommu;
 use crate::mm;
 
 /// Registers the keys.
@@ -9,6 +10,7 @@ pub fn init() {
     register_report(b'd', "print every CPU's registers and backtrace", |_| cpu::print_all());
     register_report(b'i', "print interrupts and IO-APICs", |_| interrupts_report());
     register_report(b'm', "print memory and time", |_| memory_report());
+    register_report(b'o', "print what the IOMMU refused to devices", |_| iommu::report());
     register(b'%', "print this CPU's backtrace", |_| cpu::print_backtrace());
     register(b'C', "panic, to test what happens then", panic_on_purpose);
     register(b'R', "restart the machine", |_| arch::reset::reboot());

@@ -8,10 +8,6 @@
     not(freestanding),
     allow(dead_code, unused_imports, reason = "the program that says so calls none of this")
 )]
-#![cfg_attr(
-    freestanding,
-    allow(dead_code, reason = "parts of drivers and aids have no caller in every configuration")
-)]
 
 extern crate alloc;
 #[cfg(not(freestanding))]
@@ -68,6 +64,7 @@ fn boot(info: &'static BootInfo) -> ! {
     let hv = platform::init(info);
     info!("hypervisor memory: {} KiB", mm::frames::used_bytes() >> 10);
     let virt = enable_virtualization();
+    drivers::iommu::init(options.iommu);
     dom0::start(hv, info, &options);
     console::relinquish_screen(&options);
     console::input::give_to_dom0(&options, || {

@@ -8,16 +8,17 @@ use alloc::vec::Vec;
 use hv_boot::info::{BootInfo, Region};
 use hv_core::hypercall::version::BuildInfo;
 use hv_core::hypervisor::{Hypervisor as CoreHypervisor, Setup};
-use hv_core::p2m::{HostFormat, Npt};
+use hv_core::p2m::{HostFormat, Leaf, Npt};
 use hv_core::platform::Platform;
 use hv_core::time::clock::TscClock;
-use hv_core::types::{CpuId, DomId, Nanos, VcpuId};
+use hv_core::types::{CpuId, DomId, Gfn, Nanos, VcpuId};
 use spin::Once;
 use xen_abi::memory::E820Entry;
 use xen_abi::sched::ShutdownReason;
 
 use crate::arch::hvm::{self, DomainArch, VcpuArch};
 use crate::arch::{self, cpu, interrupts, time};
+use crate::drivers::iommu;
 use crate::{console, mm, power};
 
 /// The one machine.
@@ -79,11 +80,6 @@ pub fn hypervisor() -> &'static Hypervisor {
     HYPERVISOR.get().expect("the hypervisor's context is made before any domain")
 }
 
-/// As [`hypervisor`], for those that may be called earlier.
-pub fn try_hypervisor() -> Option<&'static Hypervisor> {
-    HYPERVISOR.get()
-}
-
 impl Platform for Machine {
     type DomainArch = DomainArch;
     type VcpuArch = VcpuArch;
@@ -126,8 +122,13 @@ impl Platform for Machine {
         hvm::lapic_timer_expired(hv, vcpu);
     }
 
+    fn second_stage_changed(&self, domain: DomId, gfn: Gfn, order: u32, leaf: Option<Leaf>) {
+        iommu::changed(domain, gfn, order, leaf);
+    }
+
     fn flush_second_stage(&self, domain: DomId) {
         hvm::flush_second_stage(domain);
+        iommu::flush(domain);
     }
 
     fn preemption_pending(&self) -> bool {

@@ -20,7 +20,7 @@ use xen_abi::memory::E820Entry;
 
 use super::load::Memory;
 use super::ram;
-use crate::drivers::acpi;
+use crate::drivers::{acpi, iommu};
 use crate::mm::phys::{self, Firmware};
 use crate::mm::{BootModule, FrameBuffer};
 use crate::platform::{Domain, Hypervisor};
@@ -174,7 +174,9 @@ fn write_start_info(
     };
     memory.domain.memory.set_memory_map(map.iter().map(entry).collect());
     let mut command_line = CommandLine::new(&kernel_file.command_line);
-    command_line.force_swiotlb();
+    if !iommu::enable() {
+        command_line.force_swiotlb();
+    }
     if command_line.is_too_long() {
         warning!("dom0's command line is longer than Linux takes: it will cut it");
     }

@@ -21,7 +21,7 @@ use hv_x86::vioapic::{Geometry, Vioapics};
 
 use crate::arch::hvm::{self, DomainArch, VcpuArch};
 use crate::arch::{cpu, ioapic};
-use crate::drivers::pci;
+use crate::drivers::{iommu, pci};
 use crate::mm::modules;
 use crate::platform::{Domain, Hypervisor};
 
@@ -99,5 +99,6 @@ fn hidden_frames(info: &BootInfo) -> Box<[Range<Gfn>]> {
         pci::config().windows().map(|window| Gpa(window.start()).gfn()..Gpa(window.end()).gfn());
     let memory = build::frame_ranges(info).into_iter();
     let memory = memory.map(|range| Gfn(range.start.0)..Gfn(range.end()));
-    io_apics.chain(configuration).chain([frame(LOCAL_APIC)]).chain(memory).collect()
+    let fixed = io_apics.chain(configuration).chain([frame(LOCAL_APIC)]);
+    fixed.chain(iommu::register_frames()).chain(memory).collect()
 }

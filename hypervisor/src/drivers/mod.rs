@@ -2,6 +2,7 @@
 
 pub mod acpi;
 pub mod framebuffer;
+pub mod iommu;
 pub mod pci;
 pub mod uart;
 pub mod vga_text;

@@ -10,6 +10,7 @@ use xen_abi::sysctl::CpuTopo;
 
 use crate::arch::{cpu, hvm};
 use crate::console;
+use crate::drivers::iommu;
 use crate::platform::Machine;
 
 impl Host for Machine {
@@ -22,7 +23,7 @@ impl Host for Machine {
         HostInfo {
             threads_per_core: 1,
             cores_per_socket: cpu::all().len() as u32,
-            has_iommu: false,
+            has_iommu: iommu::is_enabled(),
             hw_cap,
         }
     }

@@ -77,6 +77,19 @@ pub fn zero(at: Hpa, len: usize) {
     unsafe { fill_bytes(to, 0, len) };
 }
 
+/// Writes the CPUs' caches of this RAM back to memory, for devices that don't see into caches.
+pub fn write_back(at: Hpa, len: usize) {
+    /// The line size of every x86-64 CPU.
+    const LINE: usize = 64;
+    let start = pointer(at, len);
+    for offset in (0..len).step_by(LINE) {
+        // SAFETY: mapped; flushing a line changes no value.
+        unsafe { core::arch::x86_64::_mm_clflush(start.wrapping_add(offset)) };
+    }
+    // SAFETY: orders memory accesses, no more.
+    unsafe { core::arch::x86_64::_mm_mfence() };
+}
+
 /// The address of `len` bytes in a frame, which they don't leave.
 fn within(mfn: Mfn, offset: usize, len: usize) -> *mut u8 {
     let inside = offset.checked_add(len).is_some_and(|end| end <= FRAME_BYTES);
