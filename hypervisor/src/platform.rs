@@ -6,12 +6,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use hv_boot::info::{BootInfo, Region};
+use hv_boot::memory_map;
 use hv_core::hypercall::version::BuildInfo;
 use hv_core::hypervisor::{Hypervisor as CoreHypervisor, Setup};
 use hv_core::p2m::{HostFormat, Leaf, Npt};
 use hv_core::platform::Platform;
 use hv_core::time::clock::TscClock;
-use hv_core::types::{CpuId, DomId, Gfn, Nanos, VcpuId};
+use hv_core::types::{CpuId, DomId, FRAME_BYTES, Gfn, Nanos, VcpuId};
 use spin::Once;
 use xen_abi::memory::E820Entry;
 use xen_abi::sched::ShutdownReason;
@@ -54,6 +55,14 @@ pub fn init(info: &BootInfo) -> &'static Hypervisor {
     hv.set_wallclock(time::wall_clock_at_boot().unwrap_or(0).saturating_mul(1_000_000_000));
     interrupts::register(interrupts::TIMER, |_| hvm::timer_fired());
     hv
+}
+
+/// How much of the machine's memory is neither a domain's nor free.
+pub fn used_bytes(info: &BootInfo) -> u64 {
+    let hv = hypervisor();
+    let domains: u64 = hv.domains().iter().map(|domain| domain.memory.pages()).sum();
+    let others = (hv.frames.free_frames() + domains) * FRAME_BYTES as u64;
+    memory_map::ram(&info.regions).bytes().saturating_sub(others)
 }
 
 static FIRMWARE_MAP: Once<Vec<E820Entry>> = Once::new();

@@ -1,0 +1,141 @@
+//! The machines: QEMU's q35 with one CPU, and what they boot.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use mkimage::assemble::{self, Medium, Output, Request};
+use mkimage::disk::content;
+use mkimage::project::{Options, Project};
+use mkimage::qemu::{self, Machine};
+use mkimage::stage::initramfs::Initramfs;
+use mkimage::tools::Tools;
+
+/// For a boot, on a slow host that does other work too.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// What PID 1 says before the number.
+pub const PID1_SAYS: &str = "PID 1 runs at TSC ";
+/// Typed on the console: the hypervisor listens, and reports exits.
+const REPORT_EXITS: &str = "\x01\x01\x01e";
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// What a machine boots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// The kernel alone.
+    Bare,
+    /// The hypervisor, with the kernel as dom0.
+    Hypervisor,
+}
+
+/// What is booted.
+#[derive(Debug)]
+pub struct Bench {
+    tools: Tools,
+    hypervisor: PathBuf,
+    kernel: PathBuf,
+    initramfs: PathBuf,
+}
+
+impl Bench {
+    /// Builds what is booted, as far as it isn't there.
+    pub fn prepare() -> Result<Self, Box<dyn Error>> {
+        let project = Project::find(Options::from_environment())?;
+        // Other binaries, to compare them.
+        let given = |name| std::env::var_os(name).map(PathBuf::from);
+        let request = Request {
+            hypervisor: given("XENOLITH_TEST_HYPERVISOR"),
+            dom0_init: given("XENOLITH_TEST_DOM0_INIT"),
+            ..Request::new("appliance", &[Medium::Pxe])
+        };
+        let built = assemble::appliance(&project, &request, &Output::Cache)?;
+        let media = built.medium(Medium::Pxe)?.to_owned();
+        Ok(Self {
+            tools: project.tools()?,
+            hypervisor: media.join(content::HYPERVISOR),
+            kernel: media.join(content::KERNEL),
+            initramfs: initramfs(project.root())?,
+        })
+    }
+
+    /// The hypervisor's size on media.
+    pub fn hypervisor_bytes(&self) -> Result<u64, Box<dyn Error>> {
+        Ok(self.hypervisor.metadata()?.len())
+    }
+
+    /// Boots a machine that counts instructions; gives what its console said.
+    pub fn count(&self, boot: Boot) -> Result<String, Box<dyn Error>> {
+        let mut running = counting(self.machine(boot)).start()?;
+        running.wait_for(PID1_SAYS, PATIENCE)?;
+        running.wait_for("\n", PATIENCE)?;
+        if boot == Boot::Hypervisor {
+            running.send(REPORT_EXITS)?;
+            running.wait_for("'e' pressed", PATIENCE)?;
+            // The report goes on with hypercalls by number, from the first to the last.
+            running.wait_for(": hypercall ", PATIENCE)?;
+            running.wait_for("d0: hypercall", PATIENCE)?;
+        }
+        Ok(running.console())
+    }
+
+    /// How long a machine takes to reach PID 1, from power-on.
+    pub fn time(&self, boot: Boot) -> Result<Duration, Box<dyn Error>> {
+        let machine = self.machine(boot);
+        let start = Instant::now();
+        machine.start()?.wait_for(PID1_SAYS, PATIENCE)?;
+        Ok(start.elapsed())
+    }
+
+    fn machine(&self, boot: Boot) -> Machine {
+        let initramfs = (self.initramfs.clone(), String::new());
+        let boot = match boot {
+            Boot::Bare => qemu::Boot::Kernel {
+                kernel: self.kernel.clone(),
+                append: "console=ttyS0".to_owned(),
+                modules: vec![initramfs],
+            },
+            Boot::Hypervisor => qemu::Boot::Kernel {
+                kernel: self.hypervisor.clone(),
+                append: "console=com1 loglvl=all".to_owned(),
+                modules: vec![(self.kernel.clone(), "console=hvc0".to_owned()), initramfs],
+            },
+        };
+        Machine::new(&self.tools, boot).cpus(1).nic(None)
+    }
+}
+
+/// A machine whose clock counts instructions, four ticks each, and which does the same each time.
+/// While its CPU sleeps the clock jumps to the next event: waiting counts too. QEMU can't count
+/// while some registers are read: those of x2APIC's timer, and random numbers.
+fn counting(machine: Machine) -> Machine {
+    machine
+        .accel("tcg,thread=single")
+        .cpu("max,-rdtscp,-x2apic,-rdrand,-rdseed")
+        .args(["-icount", "shift=2,sleep=off", "-seed", "1"])
+        .args(["-rtc", "base=2026-01-01,clock=vm"])
+}
+
+/// An initramfs with nothing but PID 1, built if need be.
+fn initramfs(root: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let folder = root.join("target/appliance");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(root).args(["build", "--quiet", "--locked", "--release"]);
+    command.args(["--package", "xenolith-bench-init", "--target", TARGET]);
+    command.args(["--config", "build.rustflags=['-Ctarget-feature=+crt-static']"]);
+    command.arg("--target-dir").arg(&folder);
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"] {
+        command.env_remove(name);
+    }
+    let status = command.status()?;
+    if !status.success() {
+        return Err(format!("PID 1 of the benchmarks can't be built: {status}").into());
+    }
+    let mut archive = Initramfs::default();
+    archive.device("dev/console", 5, 1);
+    archive.file("init", &folder.join(TARGET).join("release/xenolith-bench-init"), true);
+    let path = folder.join("bench-initramfs");
+    std::fs::write(&path, archive.archive(0)?)?;
+    Ok(path)
+}
