@@ -254,6 +254,13 @@ fn ports_and_memory_reach_the_same_registers() {
 }
 
 #[test]
+fn the_address_may_come_from_elsewhere() {
+    let (machine, mut pci) = (Machine::new(), vpci());
+    pci.set_address(1 << 31 | 3 << 11);
+    assert_eq!(pci.port_read(&machine, DATA_PORT, Width::Dword), 0x10D3_8086);
+}
+
+#[test]
 fn hidden_functions_look_absent_and_protected_ones_cant_be_changed() {
     let (machine, mut pci) = (Machine::new(), vpci());
     pci.hide(NIC);
@@ -355,6 +362,13 @@ fn msix_entries_are_connected_when_they_are_used() {
     set_table(&mut pci, &machine, 2, 3, 0);
     assert_eq!(machine.entry(2)[3], 0);
     assert_eq!(machine.asked(), []);
+
+    // Only what is in use is made anew when the way to the domain changes.
+    pci.reconnect(&machine, MsiSource { function: NIC, index: 1 });
+    assert_eq!(machine.asked(), []);
+    pci.reconnect(&machine, source);
+    assert_eq!(machine.asked(), [Asked::Connect(source, guest)]);
+    assert_eq!(machine.entry(2), [0xFEE0_1000, 0, 0x42, 0]);
 
     set(&mut pci, &machine, NIC, MSIX, 0);
     assert_eq!(machine.asked(), [Asked::Disconnect(source)]);
