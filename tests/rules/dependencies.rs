@@ -15,7 +15,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("hv-x86", &["xen-abi", "x86defs", "hv-core"]),
     ("hv-loader", &["xen-abi", "x86defs", "hv-core"]),
     ("xenctl", &["xen-abi"]),
-    ("dom0-init", &["xen-abi", "xenctl"]),
+    ("xenstore", &["xen-abi"]),
+    ("toolstack", &["xen-abi", "hv-core", "hv-loader", "xenctl", "xenstore"]),
+    ("dom0-init", &["xen-abi", "toolstack", "xenctl", "xenstore"]),
     ("mkimage", &["hv-symbols"]),
     ("xenolith-test-guests", &["xen-abi", "x86defs"]),
 ];
