@@ -1,4 +1,5 @@
-//! The two hypercalls that everything in a toolstack goes through: `sysctl` and `domctl`.
+//! The hypercalls that everything in a toolstack goes through: `sysctl`, `domctl`, and those whose
+//! arguments are a command and a structure.
 #![expect(unsafe_code, reason = "hypercalls read and write memory by address")]
 
 use xen_abi::Payload;
@@ -48,6 +49,21 @@ impl Xen {
         argument: &T,
         buffers: &mut [&mut HypercallBuffer],
     ) -> Result<T> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.domctl_whole(cmd, domain, argument, buffers) }.map(|whole| whole.u.read())
+    }
+
+    /// The same with what surrounds the structure: the domain's number may be an answer too.
+    ///
+    /// # Safety
+    /// As for [`Self::sysctl`].
+    pub(crate) unsafe fn domctl_whole<T: IntoBytes + Immutable>(
+        &self,
+        cmd: DomctlCmd,
+        domain: u16,
+        argument: &T,
+        buffers: &mut [&mut HypercallBuffer],
+    ) -> Result<Domctl> {
         let whole = Domctl {
             cmd,
             interface_version: domctl::INTERFACE_VERSION,
@@ -63,6 +79,30 @@ impl Xen {
         let number = u64::from(Hypercall::DOMCTL.0);
         // SAFETY: as for sysctl; the domains that its commands change are others.
         unsafe { self.privcmd.hypercall(name, number, [handle, 0, 0, 0, 0], &mut all) }?;
-        Ok(head.get::<Domctl>().u.read())
+        Ok(head.get::<Domctl>())
+    }
+
+    /// A call whose first argument says what, and whose second is the address of a structure:
+    /// gives back the structure as the hypervisor left it, and the call's result.
+    ///
+    /// # Safety
+    /// As for [`Self::sysctl`].
+    pub(crate) unsafe fn operation<T: FromBytes + IntoBytes + Immutable>(
+        &self,
+        name: &'static str,
+        call: Hypercall,
+        cmd: u32,
+        argument: &T,
+        buffers: &mut [&mut HypercallBuffer],
+    ) -> Result<(T, u32)> {
+        let mut head = self.privcmd.buffer_with(argument)?;
+        let arguments = [u64::from(cmd), head.handle().0, 0, 0, 0];
+        let mut all: Vec<&mut HypercallBuffer> = vec![&mut head];
+        all.extend(buffers.iter_mut().map(|buffer| &mut **buffer));
+        // SAFETY: the call reads and writes its structure, which is in `head`, and by the
+        // caller's promise the other buffers.
+        let result =
+            unsafe { self.privcmd.hypercall(name, u64::from(call.0), arguments, &mut all) }?;
+        Ok((head.get(), result))
     }
 }

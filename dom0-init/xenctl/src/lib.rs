@@ -2,7 +2,8 @@
 //!
 //! [`Xen`] asks the hypervisor: about itself ([`version`]), the machine ([`host`], [`counters`]),
 //! its domains ([`domain`]). [`evtchn`] and [`gntdev`] are the kernel's devices for event
-//! channels and granted pages, [`mapping`] is memory shared with other domains. Structures are
+//! channels and granted pages, [`xenbus`] the ring of the kernel itself, [`mapping`] is memory
+//! shared with other domains. Structures are
 //! those of `xen-abi`, Xen's public headers.
 //!
 //! All the unsafe code of user space is in this package, so that an audit reads nothing else:
@@ -16,12 +17,17 @@ mod error;
 pub mod evtchn;
 pub mod gntdev;
 pub mod host;
+pub mod hvm;
 mod ioctl;
+pub mod lifecycle;
 pub mod linux;
+pub mod loopback;
 pub mod mapping;
+pub mod physmap;
 pub mod privcmd;
 mod text;
 pub mod version;
+pub mod xenbus;
 
 pub use error::{Error, Result};
 use privcmd::{Privcmd, Resource};
