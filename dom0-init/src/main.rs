@@ -8,12 +8,16 @@ mod command_line;
 mod console;
 mod control;
 mod devd;
+mod guest_consoles;
 mod identity;
 mod init;
 mod kernel_log;
 mod modules;
 mod net;
+mod shared_page;
 mod storage;
+mod xend;
+mod xenstored;
 mod xm;
 
 use std::process::ExitCode;
@@ -32,10 +36,12 @@ const BOOT: &[Phase<Host>] = &[
     Phase { name: "hotplug", run: init::services::start_hotplug },
     Phase { name: "modules", run: modules::coldplug::load_for_present_devices },
     Phase { name: "hypervisor", run: init::hypervisor::attach },
+    Phase { name: "store", run: init::services::start_store },
     Phase { name: "clock", run: init::clock::check },
     Phase { name: "data partition", run: storage::find_and_mount },
     Phase { name: "hostname", run: identity::set_hostname },
     Phase { name: "network", run: init::services::start_network },
+    Phase { name: "toolstack", run: init::services::start_toolstack },
     Phase { name: "consoles", run: init::services::start_consoles },
 ];
 

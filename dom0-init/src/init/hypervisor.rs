@@ -16,8 +16,7 @@ const MODULES: &[&str] = &["xen_privcmd", "xen_evtchn", "xen_gntdev", "xen_gntal
 /// When this isn't a Xen machine, or not its control domain; the prompt still works then, but
 /// not the commands that ask the hypervisor.
 pub fn attach(host: &mut Host) -> anyhow::Result<String> {
-    let kind = std::fs::read_to_string("/sys/hypervisor/type").unwrap_or_default();
-    if kind.trim() != "xen" {
+    if !is_present() {
         bail!(
             "the kernel found no Xen hypervisor: it was booted bare. Boot Xenolith's own entry \
              of the boot menu to run guests"
@@ -33,6 +32,11 @@ pub fn attach(host: &mut Host) -> anyhow::Result<String> {
         bail!("this is a guest of the hypervisor, not its control domain: it can't manage guests");
     }
     Ok(format!("Xen {}, control domain", version()))
+}
+
+/// Whether the kernel found a Xen hypervisor.
+pub fn is_present() -> bool {
+    std::fs::read_to_string("/sys/hypervisor/type").is_ok_and(|kind| kind.trim() == "xen")
 }
 
 /// The hypervisor's version as the kernel tells it, or `?`.

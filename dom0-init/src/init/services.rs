@@ -11,9 +11,10 @@ use std::time::Instant;
 use rustix::process::Pid;
 
 use super::Host;
+use super::hypervisor;
 use super::kernel_parameters;
 use super::supervise::{Launcher, Spec};
-use crate::{console, devd, net};
+use crate::{console, devd, guest_consoles, net, xend, xenstored};
 
 /// Starts this binary's daemons.
 #[derive(Debug)]
@@ -47,8 +48,14 @@ impl Launcher for SelfExec {
 type Service = fn(&[String]) -> anyhow::Result<()>;
 
 /// The daemons, by name.
-const SERVICES: &[(&str, Service)] =
-    &[("console", console::run), ("hotplug", devd::run), ("network", net::run)];
+const SERVICES: &[(&str, Service)] = &[
+    ("console", console::run),
+    ("guest-consoles", guest_consoles::run),
+    ("hotplug", devd::run),
+    ("network", net::run),
+    ("xend", xend::run),
+    ("xenstored", xenstored::run),
+];
 
 /// Runs one daemon in this process.
 pub fn serve(name: &str, arguments: &[String]) -> ExitCode {
@@ -87,6 +94,27 @@ pub fn start_network(host: &mut Host) -> anyhow::Result<String> {
         [] => "no wired interface yet".to_owned(),
         names => format!("DHCP on {}", names.join(", ")),
     })
+}
+
+/// Starts the store that domains share.
+///
+/// # Errors
+/// When there is no hypervisor.
+pub fn start_store(host: &mut Host) -> anyhow::Result<String> {
+    anyhow::ensure!(hypervisor::is_present(), "there is no hypervisor");
+    start(host, "xenstored", &["xenstored"], &[]);
+    Ok("serving the domains".to_owned())
+}
+
+/// Starts the daemons that look after guests: their consoles, and the toolstack.
+///
+/// # Errors
+/// When there is no hypervisor.
+pub fn start_toolstack(host: &mut Host) -> anyhow::Result<String> {
+    anyhow::ensure!(hypervisor::is_present(), "there is no hypervisor");
+    start(host, "guest consoles", &["guest-consoles"], &[]);
+    start(host, "xend", &["xend"], &[]);
+    Ok("guests can be started".to_owned())
 }
 
 /// Starts a prompt on each console: the hypervisor's or serial ones, and the screen's.

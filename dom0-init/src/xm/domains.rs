@@ -7,6 +7,7 @@ use xenctl::xen_abi::domctl::{
     DOMINF_SHUTDOWNMASK, DOMINF_SHUTDOWNSHIFT, GetDomainInfo,
 };
 use xenctl::xen_abi::sched::ShutdownReason;
+use xenstore::client::{Client, Tx};
 
 /// KiB in a page.
 pub const PAGE_KIB: u64 = 4;
@@ -14,12 +15,16 @@ pub const PAGE_KIB: u64 = 4;
 /// What a domain without a name is called: it is on its way out.
 const NAMELESS: &str = "(null)";
 
-/// A domain's name.
+/// A domain's name: what the store says.
 pub fn name(domain: u16) -> String {
-    match domain {
-        0 => "Domain-0".to_owned(),
-        _ => NAMELESS.to_owned(),
+    if domain == 0 {
+        return "Domain-0".to_owned();
     }
+    Client::connect()
+        .and_then(|mut store| store.read(Tx::NONE, &format!("/local/domain/{domain}/name")))
+        .ok()
+        .flatten()
+        .unwrap_or_else(|| NAMELESS.to_owned())
 }
 
 /// Opens the way to the hypervisor.
@@ -70,8 +75,12 @@ pub fn state(domain: &GetDomainInfo) -> String {
 
 /// Whether it ended by a crash.
 pub fn is_crashed(domain: &GetDomainInfo) -> bool {
-    let reason = domain.flags >> DOMINF_SHUTDOWNSHIFT & DOMINF_SHUTDOWNMASK;
-    domain.flags & DOMINF_SHUTDOWN != 0 && reason == ShutdownReason::CRASH.0
+    domain.flags & DOMINF_SHUTDOWN != 0 && shutdown_reason(domain) == ShutdownReason::CRASH
+}
+
+/// Why it shut down, if it did.
+pub fn shutdown_reason(domain: &GetDomainInfo) -> ShutdownReason {
+    ShutdownReason(domain.flags >> DOMINF_SHUTDOWNSHIFT & DOMINF_SHUTDOWNMASK)
 }
 
 /// Its memory in KiB, with what is set aside for it.

@@ -3,9 +3,7 @@
 use std::fmt::Write;
 
 use serde::Serialize;
-use xenctl::xen_abi::domctl::{
-    DOMINF_HVM_GUEST, DOMINF_SHUTDOWN, DOMINF_SHUTDOWNMASK, DOMINF_SHUTDOWNSHIFT, GetDomainInfo,
-};
+use xenctl::xen_abi::domctl::{DOMINF_HVM_GUEST, DOMINF_SHUTDOWN, GetDomainInfo};
 use xenctl::xen_abi::sched::ShutdownReason;
 
 use super::domains;
@@ -68,8 +66,7 @@ fn shutdown_reason(domain: &GetDomainInfo) -> Option<&'static str> {
     if domain.flags & DOMINF_SHUTDOWN == 0 {
         return None;
     }
-    let reason = domain.flags >> DOMINF_SHUTDOWNSHIFT & DOMINF_SHUTDOWNMASK;
-    Some(match ShutdownReason(reason) {
+    Some(match domains::shutdown_reason(domain) {
         ShutdownReason::POWEROFF => "poweroff",
         ShutdownReason::REBOOT => "reboot",
         ShutdownReason::SUSPEND => "suspend",
@@ -124,7 +121,7 @@ fn long(rows: &[Row]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use xenctl::xen_abi::domctl::DOMINF_RUNNING;
+    use xenctl::xen_abi::domctl::{DOMINF_RUNNING, DOMINF_SHUTDOWNSHIFT};
 
     use super::super::domains::tests::domain;
     use super::*;

@@ -4,10 +4,13 @@
 //! kernel), and formats them; the formatting is separate from the gathering, and tested without
 //! either. Where there is a table, `-o json` gives it to programs.
 
+mod console;
+mod create;
 mod debug_keys;
 mod dmesg;
 pub mod domains;
 mod info;
+mod life;
 mod list;
 mod log_command;
 mod output;
@@ -40,6 +43,26 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start a guest from its config
+    Create(create::Arguments),
+    /// Show a guest's console; Ctrl-] leaves it
+    Console(console::Arguments),
+    /// Ask guests to shut down
+    Shutdown(life::Asked),
+    /// Ask guests to reboot
+    Reboot(life::Asked),
+    /// End guests at once
+    Destroy(life::Domains),
+    /// Stop guests where they are
+    Pause(life::Domains),
+    /// Let paused guests run on
+    Unpause(life::Domains),
+    /// Give a guest another name
+    Rename(life::Rename),
+    /// Show a domain's number
+    Domid(life::One),
+    /// Show a domain's name
+    Domname(life::One),
     /// Show the machine and its hypervisor
     Info(info::Arguments),
     /// List domains with their memory, vCPUs, state and CPU time
@@ -86,6 +109,16 @@ pub fn main(arguments: &[String]) -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let format = arguments.output;
     match arguments.command {
+        Command::Create(arguments) => create::run(&arguments),
+        Command::Console(arguments) => console::run(&arguments),
+        Command::Shutdown(arguments) => life::ask(&arguments, "shutdown"),
+        Command::Reboot(arguments) => life::ask(&arguments, "reboot"),
+        Command::Destroy(arguments) => life::each(&arguments, "destroy"),
+        Command::Pause(arguments) => life::each(&arguments, "pause"),
+        Command::Unpause(arguments) => life::each(&arguments, "unpause"),
+        Command::Rename(arguments) => life::rename(&arguments),
+        Command::Domid(arguments) => life::domid(&arguments),
+        Command::Domname(arguments) => life::domname(&arguments),
         Command::Info(arguments) => info::run(&arguments, format),
         Command::List(arguments) => list::run(&arguments, format),
         Command::VcpuList(arguments) => vcpu_list::run(&arguments, format),

@@ -1,0 +1,119 @@
+//! Requests over HTTP, on a local socket: paths and bodies are in [`super::messages`].
+
+use std::convert::Infallible;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use tokio::net::UnixListener;
+
+use super::messages::Refusal;
+use super::toolstack::Toolstack;
+use super::{SOCKET, Shared, lock};
+
+/// The longest body of a request.
+const LONGEST: usize = 1 << 20;
+
+/// Serves requests until the socket fails.
+///
+/// # Errors
+/// When the socket can't be made.
+pub fn serve(shared: &Shared) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?
+        .block_on(accept(shared))
+}
+
+async fn accept(shared: &Shared) -> anyhow::Result<()> {
+    match std::fs::remove_file(SOCKET) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("can't remove the old {SOCKET}"));
+        }
+        _ => {}
+    }
+    let listener = UnixListener::bind(SOCKET).with_context(|| format!("can't make {SOCKET}"))?;
+    std::fs::set_permissions(SOCKET, std::fs::Permissions::from_mode(0o600))?;
+    log::info!("listening on {SOCKET}");
+    loop {
+        let (stream, _) = listener.accept().await.with_context(|| SOCKET.to_owned())?;
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move {
+            let service = service_fn(move |request| answer(Arc::clone(&shared), request));
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = connection.await {
+                log::info!("a client left: {error}");
+            }
+        });
+    }
+}
+
+async fn answer(
+    shared: Shared,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, LONGEST).collect().await;
+    let done = match body {
+        Ok(body) => {
+            let body = body.to_bytes();
+            // Building a guest takes long: others are answered meanwhile, as far as they can be.
+            let work = move || act(&mut lock(&shared), &head.method, head.uri.path(), &body);
+            tokio::task::spawn_blocking(work).await.context("internal error").and_then(|done| done)
+        }
+        Err(error) => Err(anyhow::anyhow!("the request's body: {error}")),
+    };
+    let (status, text) = match done {
+        Ok(text) => (StatusCode::OK, text),
+        Err(error) => {
+            let refusal = Refusal { error: format!("{error:#}") };
+            (StatusCode::BAD_REQUEST, serde_json::to_string(&refusal).unwrap_or_default())
+        }
+    };
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// Does one request; gives the answer's body.
+fn act(
+    toolstack: &mut Toolstack,
+    method: &Method,
+    path: &str,
+    body: &[u8],
+) -> anyhow::Result<String> {
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    match (method, parts.as_slice()) {
+        (&Method::GET, ["v1", "domains"]) => json(&toolstack.domains()?),
+        (&Method::POST, ["v1", "domains"]) => {
+            let create = serde_json::from_slice(body).context("the request isn't understood")?;
+            json(&toolstack.create(create)?)
+        }
+        (&Method::POST, ["v1", "domains", name, action @ ..]) => {
+            let domain = toolstack.find(name)?;
+            match action {
+                ["pause"] => toolstack.pause(domain)?,
+                ["unpause"] => toolstack.unpause(domain)?,
+                ["shutdown"] => toolstack.ask(domain, "poweroff")?,
+                ["reboot"] => toolstack.ask(domain, "reboot")?,
+                ["destroy"] => toolstack.destroy(domain)?,
+                ["rename", new] => toolstack.rename(domain, new)?,
+                _ => bail!("there is no {path}"),
+            }
+            Ok("{}".to_owned())
+        }
+        _ => bail!("there is no {method} {path}"),
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> anyhow::Result<String> {
+    Ok(serde_json::to_string(value)?)
+}

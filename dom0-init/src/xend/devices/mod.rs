@@ -1,0 +1,167 @@
+//! Guests' devices: the two ends of each in the store, between which the kernels connect.
+//!
+//! A device is a folder of the guest ([`Device::frontend`]) and one of the control domain
+//! ([`Device::backend`]), which name each other and hold each end's state. The control domain's
+//! kernel serves the backend as soon as it appears.
+
+pub mod disk;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use xenctl::xen_abi::io::xenbus::XenbusState;
+use xenstore::DomId;
+use xenstore::client::{Client, Tx};
+use xenstore::permission::{Access, Permission};
+
+/// How long a backend may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long between two looks at its state.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A device of a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// The guest.
+    pub domain: u16,
+    /// `vbd` or `vif`.
+    pub kind: &'static str,
+    /// Its number among those of its kind.
+    pub number: u32,
+}
+
+/// The nodes of one end, by name.
+pub type Nodes = Vec<(&'static str, String)>;
+
+impl Device {
+    /// The guest's end.
+    pub fn frontend(&self) -> String {
+        format!("/local/domain/{}/device/{}/{}", self.domain, self.kind, self.number)
+    }
+
+    /// The control domain's end.
+    pub fn backend(&self) -> String {
+        format!("/local/domain/0/backend/{}/{}/{}", self.kind, self.domain, self.number)
+    }
+
+    /// Makes both ends appear at once.
+    ///
+    /// # Errors
+    /// As the store has it; neither is there then.
+    pub fn add(&self, store: &mut Client, front: Nodes, back: Nodes) -> anyhow::Result<()> {
+        let guest = DomId(self.domain);
+        let entry = |domain, access| Permission { domain, access };
+        let (frontend, backend) = (self.frontend(), self.backend());
+        let initialising = XenbusState::INITIALISING.0.to_string();
+        let front = common(front, "backend", &backend, "backend-id", 0, &initialising);
+        let back = common(back, "frontend", &frontend, "frontend-id", self.domain, &initialising);
+        let ends = [
+            (&frontend, front, [entry(guest, Access::NONE), entry(DomId::CONTROL, Access::READ)]),
+            (&backend, back, [entry(DomId::CONTROL, Access::NONE), entry(guest, Access::READ)]),
+        ];
+        store.transact(|store, tx| {
+            for (folder, nodes, permissions) in &ends {
+                store.remove(tx, folder)?;
+                store.make(tx, folder)?;
+                store.set_permissions(tx, folder, permissions)?;
+                for (name, value) in nodes {
+                    store.write(tx, &format!("{folder}/{name}"), value)?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Waits until the control domain's kernel serves it.
+    ///
+    /// # Errors
+    /// What the kernel says is wrong, or that it says nothing for too long.
+    pub fn wait_until_served(&self, store: &mut Client) -> anyhow::Result<()> {
+        let backend = self.backend();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let state = store.read(Tx::NONE, &format!("{backend}/state"))?;
+            let state = state.and_then(|state| state.parse().ok()).map(XenbusState);
+            match state {
+                Some(
+                    XenbusState::INIT_WAIT | XenbusState::INITIALISED | XenbusState::CONNECTED,
+                ) => {
+                    return Ok(());
+                }
+                Some(XenbusState::CLOSING | XenbusState::CLOSED) => {
+                    let node = format!(
+                        "/local/domain/0/error/{}/error",
+                        backend.trim_start_matches("/local/domain/0/")
+                    );
+                    let said = store.read(Tx::NONE, &node)?;
+                    bail!(
+                        "the kernel refuses it: {}",
+                        said.as_deref().unwrap_or("it doesn't say why")
+                    );
+                }
+                _ if Instant::now() >= deadline => {
+                    bail!(
+                        "the kernel doesn't serve it within {PATIENCE:?}: `xm log -k` may say why"
+                    );
+                }
+                _ => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+}
+
+fn common(
+    mut nodes: Nodes,
+    other: &'static str,
+    path: &str,
+    other_id: &'static str,
+    id: u16,
+    state: &str,
+) -> Nodes {
+    nodes.extend([
+        (other, path.to_owned()),
+        (other_id, id.to_string()),
+        ("state", state.to_owned()),
+    ]);
+    nodes
+}
+
+/// Makes a guest's devices, and waits until all are served.
+///
+/// # Errors
+/// Which one isn't, and why.
+pub fn add_all(
+    store: &mut Client,
+    domain: u16,
+    guest: &toolstack::config::guest::Guest,
+) -> anyhow::Result<()> {
+    // The backends come up side by side.
+    let mut waiting = Vec::new();
+    for disk in &guest.disks {
+        let added = disk::add(store, domain, disk);
+        waiting.push((disk, added.with_context(|| format!("disk {}", disk.device))?));
+    }
+    for (disk, attached) in &waiting {
+        attached
+            .device
+            .wait_until_served(store)
+            .with_context(|| format!("disk {}", disk.device))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_are_where_kernels_look() {
+        let device = Device { domain: 7, kind: "vbd", number: 51712 };
+        assert_eq!(device.frontend(), "/local/domain/7/device/vbd/51712");
+        assert_eq!(device.backend(), "/local/domain/0/backend/vbd/7/51712");
+        let nodes = common(vec![("mode", "w".into())], "backend", "/x", "backend-id", 0, "1");
+        let names: Vec<_> = nodes.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["mode", "backend", "backend-id", "state"]);
+    }
+}
