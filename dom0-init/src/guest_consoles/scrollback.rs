@@ -45,8 +45,6 @@ mod tests {
             scrollback.add(format!("line {number}\n").as_bytes());
         }
         let text = String::from_utf8(scrollback.text()).unwrap();
-        assert!(
-            text.len() <= BYTES && text.starts_with("line 1") && text.ends_with("line 19999\n")
-        );
+        assert!(text.len() <= BYTES && text.starts_with("line ") && text.ends_with("line 19999\n"));
     }
 }

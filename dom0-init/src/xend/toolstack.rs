@@ -96,7 +96,11 @@ impl Toolstack {
     /// What is wrong with its config or its files, or why the hypervisor refuses; nothing of it
     /// is left then.
     pub fn create(&mut self, create: Create) -> anyhow::Result<Created> {
-        let (guest, notes) = read(&create)?;
+        let (guest, mut notes) = read(&create)?;
+        if !guest.vifs.is_empty() {
+            let file = &create.file;
+            notes.push(format!("{file}: vif: isn't connected yet: the guest has no network"));
+        }
         if let Some(other) = self.domains()?.iter().find(|other| other.name == guest.name) {
             bail!(
                 "{} runs already, as domain {}: shut it down first, or give this one another name",

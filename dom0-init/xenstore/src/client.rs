@@ -23,10 +23,10 @@ pub enum ClientError {
     #[error("the store can't be reached at {SOCKET}: {0}")]
     Unreachable(io::Error),
     /// The connection broke.
-    #[error("the connection to the store broke: {0}")]
+    #[error("the connection to the store broke")]
     Io(#[from] io::Error),
     /// What came was no message.
-    #[error("the store sends nonsense: {0}")]
+    #[error("the store sends nonsense")]
     Garbled(#[from] Garbled),
     /// The store refuses.
     #[error("the store refuses to {what} {path}: {error}")]

@@ -11,12 +11,12 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum BuildError {
     /// The hypervisor refuses a step.
-    #[error("can't {step}: {source}")]
+    #[error("can't {step}: {reason}")]
     Step {
         /// What was to be done.
         step: &'static str,
         /// Why not.
-        source: xenctl::Error,
+        reason: xenctl::Error,
     },
     /// There isn't enough memory.
     #[error(
@@ -30,30 +30,30 @@ pub enum BuildError {
         free_mib: u64,
     },
     /// A file can't be read.
-    #[error("{what} {path}: {source}: the path is one of the control domain")]
+    #[error("{what} {path}: {reason}: the path is one of the control domain")]
     File {
         /// What it is for.
         what: &'static str,
         /// Which.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The kernel can't start as a PVH guest.
-    #[error("kernel {path}: {source}")]
+    #[error("kernel {path}: {reason}")]
     Kernel {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: ImageError,
+        reason: ImageError,
     },
     /// The guest's memory is too small for its kernel and RAM disk.
-    #[error("{memory_mib} MiB of memory are too little for kernel and ramdisk: raise memory= ({})", short(.source))]
+    #[error("{memory_mib} MiB of memory are too little for kernel and ramdisk: raise memory= ({})", short(.reason))]
     TooSmall {
         /// What it has.
         memory_mib: u64,
         /// What has no place.
-        source: LayoutError,
+        reason: LayoutError,
     },
 }
 
@@ -74,6 +74,6 @@ pub trait Step<T> {
 
 impl<T> Step<T> for xenctl::Result<T> {
     fn step(self, step: &'static str) -> Result<T, BuildError> {
-        self.map_err(|source| BuildError::Step { step, source })
+        self.map_err(|reason| BuildError::Step { step, reason })
     }
 }

@@ -29,14 +29,14 @@ impl KernelCache {
     /// # Errors
     /// When the file can't be read, or is no kernel.
     pub fn elf(&self, path: &Path) -> Result<Vec<u8>, BuildError> {
-        let failed = |source| BuildError::File { what: "kernel", path: path.to_owned(), source };
+        let failed = |reason| BuildError::File { what: "kernel", path: path.to_owned(), reason };
         let facts = fs::metadata(path).map_err(failed)?;
         let kept = self.folder.join(name(&facts));
         if let Ok(elf) = fs::read(&kept) {
             return Ok(elf);
         }
         let file = fs::read(path).map_err(failed)?;
-        let bad = |source| BuildError::Kernel { path: path.to_owned(), source };
+        let bad = |reason| BuildError::Kernel { path: path.to_owned(), reason };
         let image = Image::parse(&file).map_err(bad)?;
         if let Some(elf) = image.elf() {
             return Ok(elf.to_vec());

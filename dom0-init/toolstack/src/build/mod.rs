@@ -78,7 +78,7 @@ pub fn build(xen: &Xen, plan: &Plan, kernels: &KernelCache) -> Result<Built, Bui
     // Everything that can be wrong with the files is found out before there is a domain.
     let elf = kernels.elf(&plan.kernel)?;
     let kernel = Kernel::parse(&elf)
-        .map_err(|source| BuildError::Kernel { path: plan.kernel.clone(), source })?;
+        .map_err(|reason| BuildError::Kernel { path: plan.kernel.clone(), reason })?;
     let ramdisk = plan.ramdisk.as_deref().map(open).transpose()?;
     let ram = memory::ram(plan.memory_mib * MIB);
     let tables = acpi::tables(memory::ACPI, plan.max_vcpus);
@@ -93,9 +93,9 @@ pub fn build(xen: &Xen, plan: &Plan, kernels: &KernelCache) -> Result<Built, Bui
         let entry = load(xen, domain, &kernel, &layout)?;
         if let (Some((file, _)), Some(span)) = (&ramdisk, layout.initrd) {
             let guest = GuestMemory::map(xen, domain, span).step("map the guest's memory")?;
-            guest.fill(span, file).map_err(|source| {
+            guest.fill(span, file).map_err(|reason| {
                 let path = plan.ramdisk.clone().unwrap_or_default();
-                BuildError::File { what: "ramdisk", path, source }
+                BuildError::File { what: "ramdisk", path, reason }
             })?;
         }
         tell(xen, domain, plan, &layout, &map, &tables)?;
@@ -114,7 +114,7 @@ pub fn build(xen: &Xen, plan: &Plan, kernels: &KernelCache) -> Result<Built, Bui
 }
 
 fn open(path: &Path) -> Result<(File, u64), BuildError> {
-    let failed = |source| BuildError::File { what: "ramdisk", path: path.to_owned(), source };
+    let failed = |reason| BuildError::File { what: "ramdisk", path: path.to_owned(), reason };
     let file = File::open(path).map_err(failed)?;
     let bytes = file.metadata().map_err(failed)?.len();
     Ok((file, bytes))
@@ -146,7 +146,7 @@ fn place(
         low_rsdp: false,
     };
     layout::plan(&request)
-        .map_err(|source| BuildError::TooSmall { memory_mib: plan.memory_mib, source })
+        .map_err(|reason| BuildError::TooSmall { memory_mib: plan.memory_mib, reason })
 }
 
 /// `start_info`, and what goes with it, as bytes for `at`.
@@ -217,7 +217,7 @@ fn populate(
             xenctl::Error::Hypercall { errno: 12, .. } => {
                 BuildError::NoMemory { wanted_mib, free_mib }
             }
-            source => BuildError::Step { step: "give it memory", source },
+            reason => BuildError::Step { step: "give it memory", reason },
         }
     };
     // Memory in pieces is as good, only slower.
