@@ -7,13 +7,15 @@ use alloc::vec::Vec;
 
 use hv_boot::info::{BootInfo, Region};
 use hv_boot::memory_map;
+use hv_boot::options::Level;
 use hv_core::hypercall::version::BuildInfo;
 use hv_core::hypervisor::{Hypervisor as CoreHypervisor, Setup};
 use hv_core::p2m::{HostFormat, Leaf, Npt};
-use hv_core::platform::Platform;
+use hv_core::platform::{Platform, Refusal};
 use hv_core::time::clock::TscClock;
 use hv_core::types::{CpuId, DomId, FRAME_BYTES, Gfn, Nanos, VcpuId};
 use spin::Once;
+use xen_abi::errno::Errno;
 use xen_abi::memory::E820Entry;
 use xen_abi::sched::ShutdownReason;
 
@@ -150,6 +152,23 @@ impl Platform for Machine {
 
     fn console_read(&self, into: &mut [u8]) -> usize {
         console::input::read(into)
+    }
+
+    fn log_refusal(&self, refusal: &Refusal) {
+        let level = match refusal.errno {
+            // That is how kernels and tools find out what there is.
+            Errno::ENOSYS => return,
+            Errno::EPERM | Errno::EFAULT => Level::Info,
+            _ => Level::Debug,
+        };
+        let Refusal { domain, vcpu, call, command, errno } = refusal;
+        guest_log!(
+            level,
+            "{domain}v{}: {}({command:#x}) is refused: {}",
+            vcpu.0,
+            call.name().unwrap_or("an unknown hypercall"),
+            errno.name().unwrap_or("unknown error")
+        );
     }
 
     fn log_domain_crash(&self, domain: DomId, why: &str) {

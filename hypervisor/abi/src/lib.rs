@@ -30,6 +30,7 @@ pub mod xen;
 
 /// Headers below `arch-x86/`.
 pub mod arch_x86 {
+    pub mod context;
     pub mod cpuid;
     pub mod xen;
 

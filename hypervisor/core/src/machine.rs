@@ -1,9 +1,11 @@
 //! What the rarer hypercalls ask of the machine, beyond [`Platform`]: the toolstack's and the
 //! hardware domain's business. One small trait per subject; together they are [`Machine`].
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use xen_abi::arch_x86::context::VcpuGuestContext;
 use xen_abi::arch_x86::xen::{CpuidLeaf, MsrEntry};
 use xen_abi::hvm::hvm_vcpu::VcpuHvmContext;
 use xen_abi::memory::E820Entry;
@@ -61,6 +63,9 @@ pub trait VcpuControl: Platform {
         vcpu: &Arc<Vcpu<Self>>,
         context: &VcpuHvmContext,
     ) -> Result<(), Errno>;
+
+    /// All registers of a vCPU of a domain that doesn't run, for debuggers.
+    fn vcpu_context(&self, vcpu: &Vcpu<Self>) -> Box<VcpuGuestContext>;
 
     /// Makes a non-maskable interrupt pending in a vCPU, and wakes or kicks it.
     fn inject_nmi(&self, hv: &Hypervisor<Self>, vcpu: &Arc<Vcpu<Self>>);

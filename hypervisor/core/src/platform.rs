@@ -3,7 +3,9 @@
 
 use alloc::sync::Arc;
 
+use xen_abi::errno::Errno;
 use xen_abi::sched::ShutdownReason;
+use xen_abi::xen::Hypercall;
 
 use crate::hypervisor::Hypervisor;
 use crate::p2m::Leaf;
@@ -56,6 +58,21 @@ pub trait FrameMemory {
     fn cas_u64(&self, mfn: Mfn, offset: usize, old: u64, new: u64) -> Result<u64, u64>;
 }
 
+/// A hypercall that was refused.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal {
+    /// The caller's domain.
+    pub domain: DomId,
+    /// The calling vCPU.
+    pub vcpu: VcpuId,
+    /// Which hypercall.
+    pub call: Hypercall,
+    /// Its first argument: of most, what they are to do.
+    pub command: u64,
+    /// What the caller was told.
+    pub errno: Errno,
+}
+
 /// The machine as policy sees it. One value of the implementing type exists.
 pub trait Platform: FrameMemory + Send + Sync + Sized + 'static {
     /// The architecture's part of a domain (virtual IO-APICs, port bitmap, ...).
@@ -104,6 +121,11 @@ pub trait Platform: FrameMemory + Send + Sync + Sized + 'static {
     fn console_write(&self, from: DomId, bytes: &[u8]);
     /// Takes console input that is meant for the domain with input focus. Gives its length.
     fn console_read(&self, into: &mut [u8]) -> usize;
+    /// A guest's hypercall was refused; what people may want to know of it goes to the log, if
+    /// there isn't too much of it.
+    fn log_refusal(&self, refusal: &Refusal) {
+        let _ = refusal;
+    }
     /// Writes to the hypervisor's log that a domain broke its own state, and how.
     fn log_domain_crash(&self, domain: DomId, why: &str);
     /// The hardware domain has shut down: switches the machine off, restarts it, whatever the

@@ -3,13 +3,18 @@
 use hv_boot::info::{Display, Framebuffer};
 use hv_core::hypercall::GuestCopy;
 use hv_core::machine::Firmware;
+use hv_core::types::Hpa;
 use spin::Once;
 use xen_abi::errno::Errno;
-use xen_abi::platform::{EfiRuntimeCall, FirmwareInfo};
+use xen_abi::platform::{EfiRuntimeCall, FirmwareInfo, FirmwareInfoType};
 use xen_abi::xen::{Dom0VgaConsoleInfo, VgaLfb, VgaTextMode3, VgaType};
 use zerocopy::IntoBytes;
 
+use crate::mm::phys;
 use crate::platform::Machine;
+
+/// The shift keys' state in the BIOS's data area.
+const BIOS_SHIFT_FLAGS: Hpa = Hpa(0x417);
 
 /// The screen as the boot loader left it.
 static SCREEN: Once<Display> = Once::new();
@@ -23,9 +28,22 @@ pub fn set_screen(display: Display, efi: bool) {
 }
 
 impl Firmware for Machine {
-    fn firmware_info(&self, _: &mut FirmwareInfo, _: &dyn GuestCopy) -> Result<(), Errno> {
-        // The boot loader ended EFI's boot services and kept its tables to itself.
-        Err(Errno::ENODEV)
+    fn firmware_info(&self, info: &mut FirmwareInfo, _: &dyn GuestCopy) -> Result<(), Errno> {
+        match info.ty {
+            // The boot loader asked the BIOS for none of this: the list of each is empty.
+            FirmwareInfoType::DISK_INFO
+            | FirmwareInfoType::DISK_MBR_SIGNATURE
+            | FirmwareInfoType::VBEDDC_INFO => Err(Errno::ESRCH),
+            FirmwareInfoType::KBD_SHIFT_FLAGS if EFI.get() == Some(&false) => {
+                let mut flags = [0];
+                phys::read(BIOS_SHIFT_FLAGS, &mut flags);
+                info.u.write(&flags);
+                Ok(())
+            }
+            // It ended EFI's boot services, and kept its tables to itself.
+            FirmwareInfoType::EFI_INFO | FirmwareInfoType::KBD_SHIFT_FLAGS => Err(Errno::ENODEV),
+            _ => Err(Errno::EINVAL),
+        }
     }
 
     fn efi_call(&self, _: &mut EfiRuntimeCall, _: &dyn GuestCopy) -> Result<(), Errno> {

@@ -38,7 +38,7 @@ use crate::domain::Domain;
 use crate::errno::Errno;
 use crate::hypervisor::Hypervisor;
 use crate::machine::Machine;
-use crate::platform::Platform;
+use crate::platform::{Platform, Refusal};
 use crate::types::{DomId, Gpa, Gva};
 use crate::vcpu::Vcpu;
 
@@ -188,5 +188,15 @@ pub fn dispatch<P: Machine>(number: u32, call: &Call<'_, P>) -> Outcome {
         Hypercall::MULTICALL => multicall::multicall(call),
         _ => Err(Errno::ENOSYS),
     };
-    result.unwrap_or_else(|errno| Outcome::Done(errno.negated().cast_unsigned()))
+    result.unwrap_or_else(|errno| {
+        let [command, ..] = call.args;
+        call.hv.platform.log_refusal(&Refusal {
+            domain: call.domain.id,
+            vcpu: call.vcpu.id,
+            call: Hypercall(number),
+            command,
+            errno,
+        });
+        Outcome::Done(errno.negated().cast_unsigned())
+    })
 }

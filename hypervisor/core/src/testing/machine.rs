@@ -1,15 +1,17 @@
 //! What hypercalls ask of the test machine: the simplest answers that show who asked what.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use xen_abi::arch_x86::context::VcpuGuestContext;
 use xen_abi::arch_x86::xen::{CpuidLeaf, MsrEntry};
 use xen_abi::hvm::hvm_vcpu::VcpuHvmContext;
 use xen_abi::physdev::{PciDevice, PciDeviceAdd, PciMmcfgReserved, SetupGsi};
 use xen_abi::platform::{EfiRuntimeCall, FirmwareInfo, PcpuVersion};
 use xen_abi::sysctl::{CpuTopo, FeaturesetIndex, PolicyIndex};
 use xen_abi::xen::{Dom0VgaConsoleInfo, Hypercall};
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 use crate::domain::{Domain, DomainConfig};
 use crate::errno::Errno;
@@ -44,6 +46,11 @@ impl VcpuControl for TestPlatform {
         _context: &VcpuHvmContext,
     ) -> Result<(), Errno> {
         Ok(())
+    }
+    fn vcpu_context(&self, vcpu: &Vcpu<Self>) -> Box<VcpuGuestContext> {
+        let mut context = Box::new(VcpuGuestContext::new_zeroed());
+        context.user_regs.rip = 0x1000 + u64::from(vcpu.id.0);
+        context
     }
     fn inject_nmi(&self, hv: &Hypervisor<Self>, vcpu: &Arc<Vcpu<Self>>) {
         self.interrupts.lock().insert((vcpu.domid, vcpu.id, 2));

@@ -5,6 +5,7 @@
 //! ([`start`]), and [`VcpuState::check`] says whether a processor can be so. [`records`] is the
 //! format that saved state has, [`xsave`] its record of extended state.
 
+pub mod debug;
 pub mod record;
 pub mod records;
 pub mod start;

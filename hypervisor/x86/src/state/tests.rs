@@ -129,6 +129,24 @@ fn starts_that_are_refused() {
 }
 
 #[test]
+fn debuggers_see_the_kernels_own_gs() {
+    let mut state = start::state(&in_64(&long())).unwrap();
+    state.general.gpr = core::array::from_fn(|index| index as u64 + 1);
+    (state.segments.gs.base, state.msrs[7]) = (0x1000, 0x2000);
+    let context = debug::context(&state, &[7; 512], true);
+    assert_eq!((context.gs_base_kernel, context.gs_base_user), (0x1000, 0x2000));
+    assert_eq!((context.flags, context.fpu_ctxt), (0x25, [7; 512]));
+    let regs = context.user_regs;
+    assert_eq!([regs.rax, regs.rcx, regs.rdx, regs.rbx, regs.rsp], [1, 2, 3, 4, 5]);
+    assert_eq!([regs.rbp, regs.rsi, regs.rdi, regs.r8, regs.r15], [6, 7, 8, 9, 16]);
+    assert_eq!((regs.rip, context.ctrlreg[3]), (0xffff_8000_0000_1000, 0x1000));
+    state.segments.ss.attributes |= 3 << 5;
+    let context = debug::context(&state, &[7; 512], false);
+    assert_eq!((context.gs_base_kernel, context.gs_base_user), (0x2000, 0x1000));
+    assert_eq!(context.flags, 1);
+}
+
+#[test]
 fn addresses_are_canonical() {
     for msr in [1, 2, 4, 5, 7] {
         let mut state = start::state(&in_64(&long())).unwrap();

@@ -69,7 +69,7 @@ impl<P: Machine> Request<'_, P> {
         })
     }
 
-    fn while_paused<R>(&self, action: impl FnOnce(&Self) -> R) -> R {
+    pub(super) fn while_paused<R>(&self, action: impl FnOnce(&Self) -> R) -> R {
         self.call.hv.hold_domain_sync(self.domain);
         let result = action(self);
         self.call.hv.release_domain(self.domain);

@@ -80,6 +80,7 @@ impl<P: Machine> Request<'_, P> {
 
             DomctlCmd::MAX_VCPUS => request.max_vcpus()?,
             DomctlCmd::GETVCPUINFO => request.vcpu_info()?,
+            DomctlCmd::GETVCPUCONTEXT => request.vcpu_context()?,
             DomctlCmd::SETVCPUAFFINITY => request.set_affinity()?,
             DomctlCmd::GETVCPUAFFINITY => request.affinity()?,
             DomctlCmd::SETNODEAFFINITY => {}
@@ -124,7 +125,6 @@ const fn is_unsupported(cmd: DomctlCmd) -> bool {
     matches!(
         cmd,
         DomctlCmd::SETVCPUCONTEXT
-            | DomctlCmd::GETVCPUCONTEXT
             | DomctlCmd::SET_ADDRESS_SIZE
             | DomctlCmd::GET_ADDRESS_SIZE
             | DomctlCmd::SET_EXT_VCPUCONTEXT

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use xen_abi::domctl::{
     GetVcpuInfo, NodeAffinity, SchedCredit2, SchedOp, Scheduler, SchedulerOp, VCPUAFFINITY_FORCE,
-    VCPUAFFINITY_HARD, VCPUAFFINITY_SOFT, VcpuAffinity,
+    VCPUAFFINITY_HARD, VCPUAFFINITY_SOFT, VcpuAffinity, VcpuContext,
 };
 
 use super::Request;
@@ -36,6 +36,18 @@ impl<P: Machine> Request<'_, P> {
         info.cpu = vcpu.sched.cpu().0;
         self.op.u.write(&info);
         Ok(())
+    }
+
+    /// For debuggers and core dumps.
+    pub(super) fn vcpu_context(&self) -> Result<(), Errno> {
+        self.not_self()?;
+        let get: VcpuContext = self.op.u.read();
+        let vcpu = self.vcpu(get.vcpu)?;
+        if !vcpu.is_initialised() {
+            return Err(Errno::ENODATA);
+        }
+        let context = self.while_paused(|request| request.call.hv.platform.vcpu_context(vcpu));
+        self.call.write(Gva(get.ctxt.0), &*context)
     }
 
     pub(super) fn set_affinity(&mut self) -> Result<(), Errno> {

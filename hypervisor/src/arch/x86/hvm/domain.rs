@@ -31,8 +31,6 @@ pub struct DomainArch {
     pub msrs: DomainMsrs,
     /// Width of its physical addresses, in bits.
     pub physical_bits: u8,
-    /// The features that it may switch on in XCR0.
-    pub xcr0_mask: u64,
     /// Which instruction makes a hypercall.
     pub hypercall_instruction: HypercallInstruction,
     /// Its IO-APICs, where it has some: the hardware domain's twins of the physical ones.
@@ -75,7 +73,7 @@ impl DomainArch {
     }
 
     fn with_policy(id: DomId, vcpus: u32, policy: CpuPolicy, ports: DomainPorts) -> Option<Self> {
-        let (physical_bits, xcr0_mask) = (policy.physical_bits(), policy.xcr0());
+        let physical_bits = policy.physical_bits();
         let hypercall_instruction = if policy.is_intel() {
             HypercallInstruction::Vmcall
         } else {
@@ -87,7 +85,6 @@ impl DomainArch {
             msrs,
             cpuid: RwLock::new(cpuid),
             physical_bits,
-            xcr0_mask,
             hypercall_instruction,
             io_apics: None,
             pci: None,
@@ -109,6 +106,11 @@ impl DomainArch {
         *cpuid = GuestCpuid::new(policy, vcpus, xen_info(id));
         self.msrs.set_policy(cpuid.msr_policy(patch_level()));
         Ok(())
+    }
+
+    /// The components that it may switch on in XCR0.
+    pub fn xcr0_mask(&self) -> u64 {
+        self.cpuid.read().policy().xcr0()
     }
 
     /// The machine address of the map of ports that it may reach.

@@ -1,5 +1,6 @@
 //! What the hypervisor does about each exit.
 
+use hv_boot::options::Level;
 use hv_core::hypercall::{self, Call, Outcome};
 use hv_x86::decode::{EmulateError, Gpr, Intercepted, mmio, string};
 use hv_x86::fault::Exception;
@@ -161,7 +162,11 @@ impl Guest<'_> {
             Err(EmulateError::Exception(exception)) => self.raise(exception),
             Err(EmulateError::Unsupported) => {
                 let (bytes, gpa) = (code.bytes(), fault.gpa.0);
-                debug!("{}: no {bytes:02x?} on the device at {gpa:#x}", self.domain.id);
+                guest_log!(
+                    Level::Debug,
+                    "{}: no {bytes:02x?} on the device at {gpa:#x}",
+                    self.domain.id
+                );
                 self.context.hw.inject(Event::Exception(VECTOR_UD, None));
             }
         }
@@ -174,7 +179,7 @@ impl Guest<'_> {
         let allowed = self.context.hw.cpl() == 0
             && self.context.hw.paging().cr4 & CR4_OSXSAVE != 0
             && index == 0
-            && value & !self.domain.arch.xcr0_mask == 0;
+            && value & !self.domain.arch.xcr0_mask() == 0;
         if allowed && self.context.fpu.set_xcr0(value) {
             self.skip(Intercepted::Xsetbv);
         } else {

@@ -35,7 +35,7 @@ pub use domain::DomainArch;
 pub use dump::log as log_registers;
 pub use lapic::timer_expired as lapic_timer_expired;
 pub use run::{flush_second_stage, preemption_pending, run, timer_fired};
-pub use saved::{load as load_state, save as save_state};
+pub use saved::{debug_context, load as load_state, save as save_state};
 pub use start::initialise;
 pub use svm::SvmCpu;
 pub use vcpu::VcpuArch;

@@ -1,6 +1,7 @@
 //! RDMSR and WRMSR.
 #![expect(unsafe_code, reason = "loads TSC_AUX, which no control block switches")]
 
+use hv_boot::options::Level;
 use hv_core::types::Hpa;
 use hv_x86::decode::{Gpr, Intercepted};
 use hv_x86::fault::{Exception, GpFault};
@@ -29,7 +30,12 @@ pub fn read(guest: &mut Guest<'_>) {
             guest.skip(Intercepted::Rdmsr);
         }
         Err(GpFault) => {
-            debug!("{}v{} reads MSR {index:#x}", guest.domain.id, guest.vcpu.id.0);
+            guest_log!(
+                Level::Debug,
+                "{}v{} reads MSR {index:#x}",
+                guest.domain.id,
+                guest.vcpu.id.0
+            );
             guest.raise(Exception::Gp);
         }
     }
@@ -58,7 +64,12 @@ pub fn write(guest: &mut Guest<'_>) {
     match store(guest, index, value) {
         Ok(()) => guest.skip(Intercepted::Wrmsr),
         Err(GpFault) => {
-            debug!("{}v{} writes {value:#x} to MSR {index:#x}", guest.domain.id, guest.vcpu.id.0);
+            guest_log!(
+                Level::Debug,
+                "{}v{} writes {value:#x} to MSR {index:#x}",
+                guest.domain.id,
+                guest.vcpu.id.0
+            );
             guest.raise(Exception::Gp);
         }
     }

@@ -4,6 +4,7 @@
 //! The domain doesn't run meanwhile. The guest's TSC is the machine's: a record's value of it says
 //! what it was, and isn't taken over.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::arch::x86_64::__cpuid;
@@ -13,9 +14,10 @@ use hv_core::sched::entity::BlockReason;
 use hv_core::types::VcpuId;
 use hv_x86::msr::Mtrrs;
 use hv_x86::state::records::{Malformed, Record, Writer, parse};
-use hv_x86::state::{Impossible, VcpuState, xsave};
+use hv_x86::state::{Impossible, VcpuState, debug, xsave};
 use x86defs::cr::Xcr0;
 use x86defs::msr::Msr;
+use xen_abi::arch_x86::context::VcpuGuestContext;
 use xen_abi::errno::Errno;
 use xen_abi::hvm::save::{
     Cpu, FILE_MAGIC, FILE_VERSION, Header, Lapic, LapicRegs, Mtrr, RecordType, TscAdjust,
@@ -23,6 +25,7 @@ use xen_abi::hvm::save::{
 };
 
 use super::backend::Backend;
+use super::fpu::FpuState;
 use super::vcpu::Context;
 use super::{lapic, state};
 use crate::arch::time;
@@ -61,7 +64,7 @@ pub fn save(domain: &Domain) -> Vec<u8> {
     for vcpu in up() {
         let context = vcpu.arch.context.lock();
         let image = image(domain, &context);
-        let max = domain.arch.xcr0_mask;
+        let max = domain.arch.xcr0_mask();
         let masks = xsave::masks(context.fpu.xcr0(), xsave::present(&image), max);
         writer.put_parts(RecordType::XSAVE, instance(vcpu), &[&masks, &image]);
     }
@@ -78,7 +81,7 @@ fn instance(vcpu: &Vcpu) -> u16 {
 
 /// The extended state: as much as the components need that the domain can have.
 fn image(domain: &Domain, context: &Context) -> Vec<u8> {
-    let max = domain.arch.xcr0_mask;
+    let max = domain.arch.xcr0_mask();
     let bytes = domain.arch.cpuid.read().policy().xstate_bytes(max);
     context.fpu.image(&context.hw.regs().xmm, bytes as usize, max)
 }
@@ -92,6 +95,18 @@ fn registers(domain: &Domain, context: &mut Context) -> Cpu {
     cpu.flags = X86_FPU_INITIALISED;
     cpu.tsc = time::read_tsc().wrapping_add(context.hw.tsc_offset());
     cpu
+}
+
+/// What debuggers see of a vCPU.
+pub fn debug_context(vcpu: &Vcpu) -> Box<VcpuGuestContext> {
+    let mut context = vcpu.arch.context.lock();
+    let registers = state::get(&mut context);
+    let image = context.fpu.image(&context.hw.regs().xmm, 0, FpuState::supported());
+    let mut legacy = [0; 512];
+    for (to, from) in legacy.iter_mut().zip(image) {
+        *to = from;
+    }
+    Box::new(debug::context(&registers, &legacy, vcpu.sched.is_up()))
 }
 
 fn lapic_records(vcpu: &Vcpu) -> (Lapic, LapicRegs) {
@@ -192,7 +207,7 @@ fn load_registers(domain: &Domain, context: &mut Context, cpu: &Cpu) -> Result<(
 }
 
 fn load_extended(domain: &Domain, context: &mut Context, body: &[u8]) -> Result<(), Impossible> {
-    let max = Xcr0(domain.arch.xcr0_mask);
+    let max = Xcr0(domain.arch.xcr0_mask());
     let cpuid = domain.arch.cpuid.read();
     let found = xsave::parse(body, max, |components| cpuid.policy().xstate_bytes(components))
         .map_err(|Malformed| Impossible("state that the processor doesn't have"))?;
