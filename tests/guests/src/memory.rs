@@ -7,7 +7,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use xen_abi::{GuestHandle, PAGE_SIZE};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-const POOL_PAGES: usize = 128;
+/// Pages are never given back: enough for 200 domains of one test.
+const POOL_PAGES: usize = 8192;
 
 #[repr(C, align(4096))]
 struct Pool(core::cell::UnsafeCell<[[u8; PAGE_SIZE]; POOL_PAGES]>);
