@@ -1,6 +1,10 @@
-//! What the project's own tests share: the source tree as cargo and git see it.
+//! What the project's own tests share: the source tree as cargo and git see it, the images, and
+//! machines that boot them.
 //!
 //! The tests themselves are `rules/` (the tree keeps its own rules) and `vm/` (finished images
 //! boot); `guests/` holds kernels that check the hypervisor from inside.
 
+pub mod images;
 pub mod tree;
+pub mod turns;
+pub mod vm;

@@ -1,0 +1,82 @@
+//! A machine under test: what is waited for, with a time limit, and panics that show the
+//! console's end.
+
+use crate::turns::{Turn, say};
+use mkimage::qemu::{Machine, Running};
+use std::time::{Duration, Instant};
+
+/// From power-on to the prompt, over firmware and GRUB, on a slow host.
+const BOOT: Duration = Duration::from_secs(240);
+/// For a command at the prompt.
+const COMMAND: Duration = Duration::from_secs(60);
+/// For an orderly shutdown.
+const END: Duration = Duration::from_secs(90);
+/// The prompt of the appliance, at the start of a line.
+const PROMPT: &str = "\nxm> ";
+
+/// A machine under test. It is killed when dropped.
+#[derive(Debug)]
+pub struct Vm {
+    // In this order: the machine is gone before its CPUs are free for another one.
+    running: Running,
+    _turn: Turn,
+    name: String,
+    started: Instant,
+}
+
+impl Vm {
+    /// Waits for its turn and starts a machine with so many CPUs.
+    pub fn start(name: &str, machine: Machine, cpus: u32) -> Self {
+        let turn = Turn::wait(cpus);
+        let machine = machine.cpus(cpus).args(["-no-reboot"]);
+        let running = machine.start().unwrap_or_else(|error| panic!("{name}: {error}"));
+        Self { running, _turn: turn, name: name.to_owned(), started: Instant::now() }
+    }
+
+    fn say(&self, what: &str) {
+        say(&format!("{}: {what} after {:.1} s", self.name, self.started.elapsed().as_secs_f32()));
+    }
+
+    /// Waits until the console says `pattern`; returns what it said up to there.
+    pub fn expect(&mut self, pattern: &str, patience: Duration) -> String {
+        let said = self.running.wait_for(pattern, patience);
+        said.unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+
+    /// Waits for the appliance's prompt; returns the console's output of the boot.
+    pub fn boot(&mut self) -> String {
+        let said = self.expect(PROMPT, BOOT);
+        self.say("the prompt");
+        said
+    }
+
+    /// Runs a command at the prompt; returns what it printed.
+    pub fn command(&mut self, line: &str) -> String {
+        let sent = self.running.send_line(line);
+        sent.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        let said = self.expect(PROMPT, COMMAND);
+        // The line editor echoes what was typed.
+        let printed = said.split_once('\n').map_or("", |(_, printed)| printed);
+        printed.strip_suffix(PROMPT).unwrap_or(printed).to_owned()
+    }
+
+    /// Types at the prompt a command that ends the machine, and waits for that.
+    pub fn end(&mut self, line: &str) {
+        let sent = self.running.send_line(line);
+        sent.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        self.ends();
+    }
+
+    /// Waits until the machine has powered off or asked for a reset.
+    pub fn ends(&mut self) {
+        let status = self.running.wait_exit(END);
+        let status = status.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        assert!(status.success(), "{}: QEMU ended with {status}", self.name);
+        self.say("off");
+    }
+
+    /// The machine itself.
+    pub fn running(&mut self) -> &mut Running {
+        &mut self.running
+    }
+}
