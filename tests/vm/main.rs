@@ -1,4 +1,6 @@
 //! Machines boot what the project builds. Each test names what it proves.
 
+mod direct;
 mod guests;
+mod media;
 mod refusals;
