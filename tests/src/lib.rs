@@ -8,3 +8,4 @@ pub mod images;
 pub mod tree;
 pub mod turns;
 pub mod vm;
+pub mod workbench;

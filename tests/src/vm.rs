@@ -75,6 +75,16 @@ impl Vm {
         self.say("off");
     }
 
+    /// Presses keys of the machine's keyboard, each with a pause: names as QEMU's monitor has
+    /// them, such as `a`, `ret` or `ctrl-alt-delete`.
+    pub fn press(&mut self, keys: &[&str]) {
+        for key in keys {
+            let pressed = self.running.qmp().and_then(|qmp| qmp.monitor(&format!("sendkey {key}")));
+            pressed.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    }
+
     /// The machine itself.
     pub fn running(&mut self) -> &mut Running {
         &mut self.running

@@ -8,9 +8,13 @@ const HYPERVISOR: &str = "console=com1 dom0_mem=1024M";
 const KERNEL: &str = "console=hvc0 quiet";
 
 fn boot(cpus: u32) -> Vm {
+    boot_with(cpus, |machine| machine)
+}
+
+fn boot_with(cpus: u32, change: impl FnOnce(Machine) -> Machine) -> Vm {
     let images = images::appliance();
     let machine = Machine::new(&images.tools, images.direct(HYPERVISOR, KERNEL));
-    let mut vm = Vm::start(&format!("direct, {cpus} CPUs"), machine, cpus);
+    let mut vm = Vm::start(&format!("direct, {cpus} CPUs"), change(machine), cpus);
     vm.boot();
     vm
 }
@@ -71,5 +75,24 @@ fn reboot_host_resets_the_machine() {
 fn the_power_button_switches_off_in_order() {
     let mut vm = boot(2);
     vm.running().power_button().expect("QEMU presses the button");
+    vm.ends();
+}
+
+#[test]
+fn control_alt_delete_restarts_in_order() {
+    let mut vm = boot(2);
+    vm.press(&["ctrl-alt-delete"]);
+    vm.ends();
+}
+
+#[test]
+fn the_screen_takes_commands_from_a_usb_keyboard() {
+    let keyboard = ["-device", "qemu-xhci", "-device", "usb-kbd"];
+    let mut vm = boot_with(2, |machine| machine.args(keyboard));
+    // The screen shows the machine's state until somebody presses a key.
+    vm.press(&["ret"]);
+    let typed: Vec<String> = "shutdown-host".chars().map(|c| c.to_string()).collect();
+    let keys = typed.iter().map(|key| if key == "-" { "minus" } else { key });
+    vm.press(&keys.chain(["ret"]).collect::<Vec<_>>());
     vm.ends();
 }

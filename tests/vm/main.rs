@@ -1,5 +1,6 @@
 //! Machines boot what the project builds. Each test names what it proves.
 
+mod devices;
 mod direct;
 mod guests;
 mod media;
