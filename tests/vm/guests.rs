@@ -34,15 +34,21 @@ macro_rules! guests {
 
 guests! {
     cpuid = "cpuid";
+    domain = "domain";
     events_2l = "events-2l";
     events_fifo = "events-fifo";
     grants = "grants";
     hostile = "hostile";
+    hypercalls = "hypercalls";
+    isolation = "isolation";
     lapic = "lapic";
     lapic_priority = "lapic-priority";
+    memory_map = "memory-map";
     msr_cpuid = "msr-cpuid";
     nmi = "nmi";
+    runstate = "runstate";
     sched = "sched";
+    shared_info = "shared-info";
     smp = "smp";
     timer = "timer";
     toolstack = "toolstack";
