@@ -57,7 +57,13 @@ pub fn hypervisor(project: &Project) -> Result<PathBuf, Error> {
 /// # Errors
 /// When cargo fails; it has said why by then.
 pub fn dom0_init(project: &Project) -> Result<PathBuf, Error> {
-    build(project, "dom0-init", &["--profile", "appliance"], None, &["-Ctarget-feature=+crt-static"])
+    build(
+        project,
+        "dom0-init",
+        &["--profile", "appliance"],
+        None,
+        &["-Ctarget-feature=+crt-static"],
+    )
 }
 
 /// Paths out of the binaries, which are the same wherever the checkout lies.
