@@ -7,8 +7,9 @@ use super::Host;
 use super::mounts::mount_at;
 use crate::modules::Loader;
 
-/// What the control domain needs beyond what devices ask for.
-const MODULES: &[&str] = &["xen_privcmd", "xen_evtchn", "xen_gntdev", "xen_gntalloc", "xenfs"];
+/// What the control domain needs beyond what devices ask for; disks that are files among it.
+const MODULES: &[&str] =
+    &["xen_privcmd", "xen_evtchn", "xen_gntdev", "xen_gntalloc", "xenfs", "xen_blkback", "loop"];
 
 /// Loads the Xen devices' modules, mounts `/proc/xen` and says which hypervisor this is.
 ///

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use rustix::fs::{major, minor};
@@ -10,13 +11,36 @@ use toolstack::config::disk::{Disk, Source};
 use xenctl::loopback::LoopDevice;
 use xenstore::client::Client;
 
-use super::{Device, Nodes};
+use super::{Device, Nodes, PATIENCE, PAUSE};
 
 /// A disk on its way to a guest. What is open here must stay so until the kernel has opened it.
 pub struct Attached {
     /// The two ends.
     pub device: Device,
     _held: Option<LoopDevice>,
+}
+
+impl Attached {
+    /// Waits until the kernel has opened the source, which it does some time after it has taken
+    /// notice of the disk; it shows that by the file `physical_device`.
+    ///
+    /// # Errors
+    /// When it doesn't: `xm log -k` may say why.
+    pub fn wait_until_opened(&self, store: &mut Client) -> anyhow::Result<()> {
+        self.device.wait_until_served(store)?;
+        let Device { domain, kind, number } = self.device;
+        let shown =
+            format!("/sys/bus/xen-backend/devices/{kind}-{domain}-{number}/physical_device");
+        let deadline = Instant::now() + PATIENCE;
+        while !Path::new(&shown).exists() {
+            ensure!(
+                Instant::now() < deadline,
+                "the kernel doesn't open it within {PATIENCE:?}: `xm log -k` may say why"
+            );
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
 }
 
 /// Makes a disk appear to a guest.

@@ -143,10 +143,7 @@ pub fn add_all(
         waiting.push((disk, added.with_context(|| format!("disk {}", disk.device))?));
     }
     for (disk, attached) in &waiting {
-        attached
-            .device
-            .wait_until_served(store)
-            .with_context(|| format!("disk {}", disk.device))?;
+        attached.wait_until_opened(store).with_context(|| format!("disk {}", disk.device))?;
     }
     Ok(())
 }
