@@ -134,13 +134,12 @@ impl Drop for Mapping {
 mod tests {
     use std::io::Write;
 
+    use rustix::fs::{MemfdFlags, memfd_create};
+
     use super::*;
 
     fn mapping(length: usize) -> Mapping {
-        let path = std::env::temp_dir().join(format!("mapping-{}", std::process::id()));
-        let mut file =
-            File::options().create(true).truncate(true).read(true).write(true).open(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
+        let mut file = File::from(memfd_create("mapping", MemfdFlags::CLOEXEC).unwrap());
         file.write_all(&vec![7; length]).unwrap();
         Mapping::of_device(&file, length, 0).unwrap()
     }
