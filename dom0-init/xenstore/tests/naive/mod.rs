@@ -36,7 +36,8 @@ struct Change {
 
 struct Transaction {
     nodes: Nodes,
-    started_with: Nodes,
+    /// [`Model::changes`] when it began.
+    began_at: usize,
     log: Vec<(Op, Reply)>,
 }
 
@@ -50,6 +51,8 @@ struct Watch {
 
 pub struct Model {
     nodes: Nodes,
+    /// How many changes there were, those to the same value too.
+    changes: usize,
     transactions: HashMap<u16, Transaction>,
     watches: Vec<Watch>,
     events: HashMap<u16, Vec<String>>,
@@ -61,6 +64,7 @@ impl Model {
         let root = Node { value: String::new(), permissions: vec![('n', 0)] };
         Self {
             nodes: BTreeMap::from([("/".to_owned(), root)]),
+            changes: 0,
             transactions: HashMap::new(),
             watches: Vec::new(),
             events: HashMap::new(),
@@ -77,8 +81,8 @@ impl Model {
 
     pub fn begin(&mut self, who: u16) {
         let nodes = self.nodes.clone();
-        let started_with = nodes.clone();
-        self.transactions.insert(who, Transaction { nodes, started_with, log: Vec::new() });
+        let began_at = self.changes;
+        self.transactions.insert(who, Transaction { nodes, began_at, log: Vec::new() });
     }
 
     pub fn apply_inside(&mut self, who: u16, op: &Op) -> Reply {
@@ -95,7 +99,7 @@ impl Model {
             return if done { Ok(()) } else { Err("giving up can't fail".into()) };
         }
         if !done {
-            return if transaction.started_with == self.nodes {
+            return if transaction.began_at == self.changes {
                 Err("refused although nothing had happened".into())
             } else {
                 Ok(())
@@ -136,6 +140,7 @@ impl Model {
     }
 
     fn tell(&mut self, changes: &[Change]) {
+        self.changes += changes.len();
         for change in changes {
             for watch in &self.watches {
                 let concerned = if change.exact {
