@@ -97,6 +97,16 @@ impl ModInfo {
     }
 }
 
+/// The aliases in a `modules.builtin.modinfo`: `MODULE.KEY=VALUE` strings, each ended by a zero
+/// byte.
+pub fn builtin_aliases(described: &[u8]) -> impl Iterator<Item = String> {
+    let items = described.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    items.filter_map(|item| {
+        let (key, value) = item.split_once('=')?;
+        key.ends_with(".alias").then(|| value.to_owned())
+    })
+}
+
 /// A module's name as the kernel has it: with `_` for `-`.
 pub fn normal(name: &str) -> String {
     name.replace('-', "_")

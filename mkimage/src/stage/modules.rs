@@ -35,6 +35,21 @@ pub enum Error {
         /// What it needs.
         needs: String,
     },
+    /// A module asks for something by an alias, and no selected module answers to it: what the
+    /// first one does would fail once it runs.
+    #[error(
+        "the module `{module}` asks for `{wish}`, which none of the selected modules is: add one to \
+         `modules`{}",
+        if .candidates.is_empty() { String::new() } else { format!(", for example {}", .candidates.join(" or ")) }
+    )]
+    Unanswered {
+        /// The module.
+        module: String,
+        /// The name or alias that it asks for.
+        wish: String,
+        /// Modules whose name looks like it.
+        candidates: Vec<String>,
+    },
 }
 
 /// All modules of a kernel package.
@@ -47,6 +62,8 @@ pub struct Tree {
     paths: BTreeMap<String, String>,
     /// Normal names of what is built into the kernel.
     builtin: BTreeSet<String>,
+    /// The aliases of that, normal too.
+    builtin_aliases: BTreeSet<String>,
 }
 
 impl Tree {
@@ -59,8 +76,11 @@ impl Tree {
         collect(root, "kernel", &mut paths)?;
         let builtin = fs::read_text(&root.join("modules.builtin"))?;
         let builtin = builtin.lines().filter_map(name_of).collect();
+        let described = root.join("modules.builtin.modinfo");
+        let described = if described.is_file() { fs::read(&described)? } else { Vec::new() };
+        let builtin_aliases = modinfo::builtin_aliases(&described).map(|a| normal(&a)).collect();
         let version = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { root: root.to_owned(), version, paths, builtin })
+        Ok(Self { root: root.to_owned(), version, paths, builtin, builtin_aliases })
     }
 
     /// The kernel's version.
@@ -96,11 +116,30 @@ impl Tree {
                 }
             }
             open.extend(info.depends.iter().cloned());
-            // A soft dependency is often an alias; only those that are names come along.
+            // Those that are aliases are checked in the end.
             open.extend(info.soft_names().filter(|name| self.paths.contains_key(name)));
             modules.insert(name, Module { path: path.clone(), info });
         }
-        Ok(Selection { modules })
+        let selection = Selection { modules };
+        self.check_soft_dependencies(&selection)?;
+        Ok(selection)
+    }
+
+    /// A soft dependency is often an alias, and which modules of the kernel answer to it isn't
+    /// known without reading all of them: it is up to the recipe to name one.
+    fn check_soft_dependencies(&self, selection: &Selection) -> Result<(), Error> {
+        for (name, module) in &selection.modules {
+            for wish in module.info.soft_names() {
+                let builtin = self.builtin.contains(&wish) || self.builtin_aliases.contains(&wish);
+                if !builtin && !selection.answers(&wish) {
+                    let plain = wish.rsplit('_').next().unwrap_or(&wish);
+                    let alike = self.names().filter(|name| name.starts_with(plain));
+                    let candidates = alike.map(|name| format!("`{name}`")).collect();
+                    return Err(Error::Unanswered { module: name.clone(), wish, candidates });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The modules behind one line of a recipe; none when it is built in.
@@ -173,6 +212,13 @@ impl Selection {
     /// Paths of the modules, below `lib/modules/VERSION`.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.modules.values().map(|module| module.path.as_str())
+    }
+
+    /// Whether a module has this normal name or answers to it.
+    fn answers(&self, wish: &str) -> bool {
+        let mut infos = self.modules.values().map(|module| &module.info);
+        self.modules.contains_key(wish)
+            || infos.any(|info| info.aliases.iter().any(|a| glob::matches(&normal(a), wish)))
     }
 
     /// The index files, by name.
@@ -263,10 +309,11 @@ impl Selection {
 mod tests {
     use super::*;
 
-    /// A minimal ELF64 relocatable with a `.modinfo` section.
+    /// A minimal ELF64 relocatable with a `.modinfo` section, whose items are separated by spaces;
+    /// a `~` stands for a space inside one.
     fn module(modinfo: &str) -> Vec<u8> {
         let names = b"\0.modinfo\0.shstrtab\0";
-        let info = modinfo.replace(' ', "\0");
+        let info = modinfo.replace(' ', "\0").replace('~', " ");
         let (info_at, names_at) = (64_u64, 64 + info.len() as u64);
         let headers_at = names_at + names.len() as u64;
         let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
@@ -292,7 +339,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("6.12-test");
         for (path, info) in [
-            ("fs/ext4/ext4.ko", "depends=jbd2,mbcache alias=fs-ext4 softdep=pre:\u{1}crc32c"),
+            ("fs/ext4/ext4.ko", "depends=jbd2,mbcache alias=fs-ext4 softdep=pre:~crc32c"),
             ("fs/jbd2.ko", "depends=crc16"),
             ("fs/mbcache.ko", "depends="),
             ("lib/crc16.ko", "license=GPL"),
@@ -301,12 +348,16 @@ mod tests {
             ("drivers/net/intel/e1000e.ko", "alias=pci:v00008086d000010D3*"),
             ("drivers/net/tun-x.ko", "alias=devname:net/tun alias=char-major-10-200"),
             ("drivers/broken.ko", "depends=nowhere"),
+            ("fs/wishes.ko", "softdep=pre:~crypto-sum~crypto-inside"),
+            ("crypto/sum_generic.ko", "alias=crypto-sum"),
         ] {
             let path = root.join("kernel").join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, module(&info.replace('\u{1}', "\u{20}"))).unwrap();
+            std::fs::write(path, module(info)).unwrap();
         }
         std::fs::write(root.join("modules.builtin"), "kernel/drivers/rtc/rtc-cmos.ko\n").unwrap();
+        let described = b"inside.license=GPL\0inside.alias=crypto-inside\0";
+        std::fs::write(root.join("modules.builtin.modinfo"), described).unwrap();
         let tree = Tree::scan(&root).unwrap();
         (folder, tree)
     }
@@ -327,6 +378,7 @@ mod tests {
         assert_eq!(
             index(&selection, "modules.dep"),
             "kernel/lib/crc16.ko:\n\
+             kernel/lib/crc32c.ko:\n\
              kernel/fs/ext4/ext4.ko: kernel/fs/mbcache.ko kernel/fs/jbd2.ko kernel/lib/crc16.ko\n\
              kernel/fs/jbd2.ko: kernel/lib/crc16.ko\n\
              kernel/fs/mbcache.ko:\n"
@@ -340,6 +392,15 @@ mod tests {
         let selection = select(&tree, &["drivers/net/intel/*", "rtc-cmos", "tun-x"]).unwrap();
         assert_eq!(selection.paths().count(), 3);
         assert_eq!(index(&selection, "modules.devname"), "tun_x net/tun c10:200\n");
+    }
+
+    #[test]
+    fn soft_dependencies_must_be_answered() {
+        let (_folder, tree) = tree();
+        let error = select(&tree, &["wishes"]).unwrap_err();
+        assert!(error.contains("`wishes` asks for `crypto_sum`"), "{error}");
+        assert!(error.ends_with("for example `sum_generic`"), "{error}");
+        assert_eq!(select(&tree, &["wishes", "sum_generic"]).unwrap().paths().count(), 2);
     }
 
     #[test]
