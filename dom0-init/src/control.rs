@@ -1,8 +1,7 @@
 //! PID 1's control socket: one JSON request a connection, one JSON reply.
 
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -63,22 +62,6 @@ impl Answer {
             Ok(()) => {}
         }
     }
-}
-
-/// Makes the socket, for root alone.
-///
-/// # Errors
-/// As the system has it.
-pub fn listen() -> anyhow::Result<UnixListener> {
-    match std::fs::remove_file(SOCKET) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).context("can't remove the old socket");
-        }
-        _ => {}
-    }
-    let listener = UnixListener::bind(SOCKET).context("can't make the socket")?;
-    std::fs::set_permissions(SOCKET, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
 }
 
 /// Reads one request.

@@ -4,6 +4,7 @@
 //! [`BOOT`], in order; what it does afterwards is [`init::serve`].
 
 mod applet;
+mod byte_stream;
 mod command_line;
 mod console;
 mod control;
@@ -12,6 +13,7 @@ mod guest_consoles;
 mod identity;
 mod init;
 mod kernel_log;
+mod local_socket;
 mod modules;
 mod net;
 mod shared_page;

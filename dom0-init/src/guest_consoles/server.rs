@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::PermissionsExt;
 
 use anyhow::Context;
 use mio::net::{UnixListener, UnixStream};
@@ -21,6 +20,7 @@ use super::SOCKET;
 use super::logfile::Logfile;
 use super::ring::Ring;
 use super::scrollback::Scrollback;
+use crate::local_socket::listen_nonblocking;
 use crate::shared_page::SharedPage;
 use crate::xend;
 
@@ -77,15 +77,7 @@ impl Server {
         store.watch(INTRODUCE_DOMAIN, "come")?;
         store.watch(RELEASE_DOMAIN, "go")?;
         let channels = EventChannels::open()?;
-        match std::fs::remove_file(SOCKET) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("can't remove the old {SOCKET}"));
-            }
-            _ => {}
-        }
-        let mut listener =
-            UnixListener::bind(SOCKET).with_context(|| format!("can't make {SOCKET}"))?;
-        std::fs::set_permissions(SOCKET, std::fs::Permissions::from_mode(0o600))?;
+        let mut listener = UnixListener::from_std(listen_nonblocking(SOCKET)?);
         let poll = Poll::new().context("can't wait for events")?;
         let registry = poll.registry();
         registry.register(&mut listener, LISTENER, Interest::READABLE)?;

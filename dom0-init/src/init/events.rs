@@ -8,6 +8,7 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::control::{self, Answer, Request};
+use crate::local_socket;
 
 /// Not among the signals that POSIX names.
 const SIGPWR: i32 = rustix::process::Signal::POWER.as_raw();
@@ -65,7 +66,7 @@ pub fn forward_signals(sender: Sender<Event>) -> anyhow::Result<()> {
 /// # Errors
 /// When the socket can't be made or the thread can't be started.
 pub fn forward_requests(sender: Sender<Event>) -> anyhow::Result<()> {
-    let listener = control::listen()?;
+    let listener = local_socket::listen(control::SOCKET)?;
     std::thread::Builder::new()
         .name("control".into())
         .spawn(move || {

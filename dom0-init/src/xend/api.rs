@@ -1,7 +1,6 @@
 //! Requests over HTTP, on a local socket: paths and bodies are in [`super::messages`].
 
 use std::convert::Infallible;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -16,6 +15,7 @@ use tokio::net::UnixListener;
 use super::messages::Refusal;
 use super::toolstack::Toolstack;
 use super::{SOCKET, Shared, lock};
+use crate::local_socket::listen_nonblocking;
 
 /// The longest body of a request.
 const LONGEST: usize = 1 << 20;
@@ -33,14 +33,7 @@ pub fn serve(shared: &Shared) -> anyhow::Result<()> {
 }
 
 async fn accept(shared: &Shared) -> anyhow::Result<()> {
-    match std::fs::remove_file(SOCKET) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("can't remove the old {SOCKET}"));
-        }
-        _ => {}
-    }
-    let listener = UnixListener::bind(SOCKET).with_context(|| format!("can't make {SOCKET}"))?;
-    std::fs::set_permissions(SOCKET, std::fs::Permissions::from_mode(0o600))?;
+    let listener = UnixListener::from_std(listen_nonblocking(SOCKET)?)?;
     log::info!("listening on {SOCKET}");
     loop {
         let (stream, _) = listener.accept().await.with_context(|| SOCKET.to_owned())?;

@@ -9,20 +9,15 @@ use xen_abi::io::xs_wire::{
 };
 use xenctl::xen_abi;
 
+use crate::byte_stream::{Incoming, Outgoing, Place};
 use crate::shared_page::Page;
 
-/// Where the parts of the page are (`xenstore_domain_interface`).
-mod at {
-    pub const REQUESTS: usize = 0;
-    pub const ANSWERS: usize = 1024;
-    pub const REQUESTS_CONSUMED: usize = 2048;
-    pub const REQUESTS_PRODUCED: usize = 2052;
-    pub const ANSWERS_CONSUMED: usize = 2056;
-    pub const ANSWERS_PRODUCED: usize = 2060;
-    pub const FEATURES: usize = 2064;
-    pub const CONNECTION: usize = 2068;
-    pub const ERROR: usize = 2072;
-}
+// Where things lie in the page (`xenstore_domain_interface`).
+const REQUESTS: Place = Place { bytes: 0, length: RING_SIZE, consumed: 2048, produced: 2052 };
+const ANSWERS: Place = Place { bytes: 1024, length: RING_SIZE, consumed: 2056, produced: 2060 };
+const FEATURES: usize = 2064;
+const CONNECTION: usize = 2068;
+const ERROR: usize = 2072;
 
 /// The other side's index makes no sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -33,37 +28,33 @@ pub struct Broken(u32);
 #[derive(Debug)]
 pub struct Ring<P> {
     page: P,
-    consumed: u32,
-    produced: u32,
+    requests: Incoming,
+    answers: Outgoing,
 }
 
 impl<P: Page> Ring<P> {
     /// Takes a page up where it was left.
     pub fn new(page: P) -> Self {
-        page.store(at::FEATURES, SERVER_FEATURE_RECONNECTION | SERVER_FEATURE_ERROR);
-        let (consumed, produced) =
-            (page.load(at::REQUESTS_CONSUMED), page.load(at::ANSWERS_PRODUCED));
-        Self { page, consumed, produced }
+        page.store(FEATURES, SERVER_FEATURE_RECONNECTION | SERVER_FEATURE_ERROR);
+        let requests = Incoming::resume(REQUESTS, &page);
+        let answers = Outgoing::resume(ANSWERS, &page);
+        Self { page, requests, answers }
     }
 
     /// Whether the other side wants to begin anew; it waits until [`Self::restart`].
     pub fn wants_restart(&self) -> bool {
-        self.page.load(at::CONNECTION) == RECONNECT
+        self.page.load(CONNECTION) == RECONNECT
     }
 
     /// Empties the ring and tells the other side that it may begin.
     pub fn restart(&mut self) {
-        for index in [
-            at::REQUESTS_CONSUMED,
-            at::REQUESTS_PRODUCED,
-            at::ANSWERS_CONSUMED,
-            at::ANSWERS_PRODUCED,
-            at::ERROR,
-        ] {
-            self.page.store(index, 0);
+        for place in [REQUESTS, ANSWERS] {
+            self.page.store(place.consumed, 0);
+            self.page.store(place.produced, 0);
         }
-        (self.consumed, self.produced) = (0, 0);
-        self.page.store(at::CONNECTION, CONNECTED);
+        self.page.store(ERROR, 0);
+        (self.requests, self.answers) = (Incoming::new(REQUESTS), Outgoing::new(ANSWERS));
+        self.page.store(CONNECTION, CONNECTED);
     }
 
     /// Takes all bytes that are there.
@@ -71,15 +62,8 @@ impl<P: Page> Ring<P> {
     /// # Errors
     /// [`Broken`].
     pub fn receive(&mut self) -> Result<Vec<u8>, Broken> {
-        let count = filled(self.page.load(at::REQUESTS_PRODUCED), self.consumed)?;
-        let mut bytes = vec![0; count];
-        let (first, second) = bytes.split_at_mut(until_end(self.consumed).min(count));
-        let inside = self.page.read(at::REQUESTS + place(self.consumed), first)
-            && self.page.read(at::REQUESTS, second);
-        debug_assert!(inside, "rings lie in a page");
-        self.consumed = advance(self.consumed, count);
-        self.page.store(at::REQUESTS_CONSUMED, self.consumed);
-        Ok(bytes)
+        let claimed = possible(self.requests.waiting(&self.page))?;
+        Ok(self.requests.take(&self.page, claimed))
     }
 
     /// Sends as many bytes as there is room for; gives how many.
@@ -87,39 +71,20 @@ impl<P: Page> Ring<P> {
     /// # Errors
     /// [`Broken`].
     pub fn send(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
-        let room = RING_SIZE - filled(self.produced, self.page.load(at::ANSWERS_CONSUMED))?;
-        let bytes = bytes.get(..room).unwrap_or(bytes);
-        let (first, second) = bytes.split_at(until_end(self.produced).min(bytes.len()));
-        let inside = self.page.write(at::ANSWERS + place(self.produced), first)
-            && self.page.write(at::ANSWERS, second);
-        debug_assert!(inside, "rings lie in a page");
-        self.produced = advance(self.produced, bytes.len());
-        self.page.store(at::ANSWERS_PRODUCED, self.produced);
-        Ok(bytes.len())
+        let waiting = possible(self.answers.waiting(&self.page))?;
+        Ok(self.answers.put(&self.page, waiting, bytes))
     }
 
     /// Tells the other side why nothing is served any more.
     pub fn fail(&self, error: u32) {
-        self.page.store(at::ERROR, error);
+        self.page.store(ERROR, error);
     }
 }
 
-fn filled(produced: u32, consumed: u32) -> Result<usize, Broken> {
-    let count = produced.wrapping_sub(consumed);
-    let bytes = usize::try_from(count).unwrap_or(usize::MAX);
-    if bytes <= RING_SIZE { Ok(bytes) } else { Err(Broken(count)) }
-}
-
-fn place(index: u32) -> usize {
-    usize::try_from(index).unwrap_or(0) % RING_SIZE
-}
-
-fn until_end(index: u32) -> usize {
-    RING_SIZE - place(index)
-}
-
-fn advance(index: u32, count: usize) -> u32 {
-    index.wrapping_add(u32::try_from(count).unwrap_or(0))
+/// A count that the other side's index gave, if it can be one.
+fn possible(count: u32) -> Result<u32, Broken> {
+    let fits = usize::try_from(count).is_ok_and(|bytes| bytes <= RING_SIZE);
+    if fits { Ok(count) } else { Err(Broken(count)) }
 }
 
 #[cfg(test)]
@@ -131,24 +96,24 @@ mod tests {
 
     /// The guest's end of the same page.
     fn guest_sends(page: &Memory, bytes: &[u8]) {
-        let mut index = page.load(at::REQUESTS_PRODUCED);
+        let mut index = page.load(REQUESTS.produced);
         for byte in bytes {
-            page.write(at::REQUESTS + place(index), &[*byte]);
+            page.write(REQUESTS.bytes + usize::try_from(index).unwrap() % RING_SIZE, &[*byte]);
             index = index.wrapping_add(1);
         }
-        page.store(at::REQUESTS_PRODUCED, index);
+        page.store(REQUESTS.produced, index);
     }
 
     fn guest_receives(page: &Memory, most: usize) -> Vec<u8> {
-        let mut index = page.load(at::ANSWERS_CONSUMED);
+        let mut index = page.load(ANSWERS.consumed);
         let mut bytes = Vec::new();
-        while index != page.load(at::ANSWERS_PRODUCED) && bytes.len() < most {
+        while index != page.load(ANSWERS.produced) && bytes.len() < most {
             let mut byte = [0];
-            page.read(at::ANSWERS + place(index), &mut byte);
+            page.read(ANSWERS.bytes + usize::try_from(index).unwrap() % RING_SIZE, &mut byte);
             bytes.push(byte[0]);
             index = index.wrapping_add(1);
         }
-        page.store(at::ANSWERS_CONSUMED, index);
+        page.store(ANSWERS.consumed, index);
         bytes
     }
 
@@ -160,8 +125,8 @@ mod tests {
         ) {
             let page = Memory::new();
             for index in [
-                at::REQUESTS_CONSUMED, at::REQUESTS_PRODUCED,
-                at::ANSWERS_CONSUMED, at::ANSWERS_PRODUCED,
+                REQUESTS.consumed, REQUESTS.produced,
+                ANSWERS.consumed, ANSWERS.produced,
             ] {
                 page.store(index, start);
             }
@@ -185,8 +150,8 @@ mod tests {
         fn no_indexes_break_it(indexes: [u32; 4], bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
             let page = Memory::new();
             let mut ring = Ring::new(page.clone());
-            for (place, index) in [at::REQUESTS_CONSUMED, at::REQUESTS_PRODUCED,
-                at::ANSWERS_CONSUMED, at::ANSWERS_PRODUCED].iter().zip(indexes) {
+            for (place, index) in [REQUESTS.consumed, REQUESTS.produced,
+                ANSWERS.consumed, ANSWERS.produced].iter().zip(indexes) {
                 page.store(*place, index);
             }
             if let Ok(received) = ring.receive() {
@@ -202,11 +167,11 @@ mod tests {
     fn impossible_indexes_are_found_and_a_restart_mends_them() {
         let page = Memory::new();
         let mut ring = Ring::new(page.clone());
-        page.store(at::REQUESTS_PRODUCED, 1025);
+        page.store(REQUESTS.produced, 1025);
         assert_eq!(ring.receive(), Err(Broken(1025)));
-        page.store(at::ANSWERS_CONSUMED, 1);
+        page.store(ANSWERS.consumed, 1);
         assert_eq!(ring.send(b"x"), Err(Broken(u32::MAX)));
-        page.store(at::CONNECTION, RECONNECT);
+        page.store(CONNECTION, RECONNECT);
         assert!(ring.wants_restart());
         ring.restart();
         assert!(!ring.wants_restart());

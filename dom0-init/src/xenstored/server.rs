@@ -16,6 +16,7 @@ use xenstore::{ConnectionId, DomId, Store};
 
 use super::rings::{Presence, Rings};
 use super::sockets::{self, Clients, Goes};
+use crate::local_socket::listen_nonblocking;
 
 /// Tokens that are no connection's.
 const LISTENER: Token = Token(usize::MAX - 1);
@@ -44,7 +45,7 @@ impl Server {
         let domain_exception = rings.channels.bind_virq(Virq::DOM_EXC.0)?;
         let kernel = store.introduce(DomId::CONTROL);
         rings.connect_kernel(kernel)?;
-        let mut listener = sockets::listen()?;
+        let mut listener = UnixListener::from_std(listen_nonblocking(sockets::SOCKET)?);
         let poll = Poll::new().context("can't wait for events")?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let channels = rings.channels.as_fd().as_raw_fd();

@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 
-use anyhow::Context;
-use mio::net::{UnixListener, UnixStream};
+use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use xenstore::wire::Assembler;
 use xenstore::{ConnectionId, Store};
@@ -37,24 +35,6 @@ pub struct Clients(HashMap<ConnectionId, Client>);
 /// The token of a connection's stream.
 pub fn token(connection: ConnectionId) -> Token {
     Token(usize::try_from(connection.0).unwrap_or(usize::MAX))
-}
-
-/// Makes the socket, for root alone.
-///
-/// # Errors
-/// As the system has it.
-pub fn listen() -> anyhow::Result<UnixListener> {
-    let folder = std::path::Path::new(SOCKET).parent().context("a path in a folder")?;
-    std::fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
-    match std::fs::remove_file(SOCKET) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("can't remove the old {SOCKET}"));
-        }
-        _ => {}
-    }
-    let listener = UnixListener::bind(SOCKET).with_context(|| format!("can't make {SOCKET}"))?;
-    std::fs::set_permissions(SOCKET, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
 }
 
 impl Clients {
