@@ -76,13 +76,47 @@ fn remaps(project: &Project) -> Vec<String> {
     pairs.into_iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")).collect()
 }
 
-fn build(
+/// Builds a package's binary for the machine, unless that is done; returns it.
+///
+/// # Errors
+/// When cargo fails; it has said why by then.
+pub fn build(
     project: &Project,
     package: &str,
     profile: &[&str],
     config: Option<PathBuf>,
     flags: &[&str],
 ) -> Result<PathBuf, Error> {
+    let messages = run(&mut command(project, package, profile, config, flags), package)?;
+    let path = messages.lines().rev().find_map(|line| executable(line, package));
+    path.ok_or_else(|| Error::Artifact {
+        package: package.to_owned(),
+        reason: "cargo built no binary of that name".to_owned(),
+    })
+}
+
+/// Builds all binaries of a package for the machine, unless that is done; returns their folder.
+///
+/// # Errors
+/// When cargo fails; it has said why by then.
+pub fn build_all(
+    project: &Project,
+    package: &str,
+    profile: &str,
+    config: &str,
+) -> Result<PathBuf, Error> {
+    let config = ["--bins", "--profile", profile, "--config", config];
+    run(&mut command(project, package, &config, None, &[]), package)?;
+    Ok(project.root().join(FOLDER).join(TARGET).join(profile))
+}
+
+fn command(
+    project: &Project,
+    package: &str,
+    profile: &[&str],
+    config: Option<PathBuf>,
+    flags: &[&str],
+) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(&cargo);
     command.current_dir(project.root()).args(["build", "--package", package]).args(profile);
@@ -104,11 +138,11 @@ fn build(
             command.env_remove(&name);
         }
     }
-    run(&mut command, package)
+    command
 }
 
-/// Runs cargo and picks the binary's path out of its messages.
-fn run(command: &mut Command, package: &str) -> Result<PathBuf, Error> {
+/// Runs cargo; returns its messages.
+fn run(command: &mut Command, package: &str) -> Result<String, Error> {
     progress::detail(&format!("running {command:?}"));
     let _step = progress::Step::spinner(&format!("building {package}"));
     let failed = |reason: String| Error::Artifact { package: package.to_owned(), reason };
@@ -121,9 +155,7 @@ fn run(command: &mut Command, package: &str) -> Result<PathBuf, Error> {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(failed(format!("cargo failed ({}):\n{}", output.status, said.trim_end())));
     }
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let path = messages.lines().rev().find_map(|line| executable(line, package));
-    path.ok_or_else(|| failed("cargo built no binary of that name".to_owned()))
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The `executable` of a cargo message about the package's own binary.

@@ -1,16 +1,16 @@
 //! The machines: QEMU's q35 with one CPU, and what they boot.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use mkimage::assemble::{self, Medium, Output, Request};
+use mkimage::artifacts;
 use mkimage::disk::content;
-use mkimage::project::{Options, Project};
+use mkimage::project::Project;
 use mkimage::qemu::{self, Machine};
 use mkimage::stage::initramfs::Initramfs;
 use mkimage::tools::Tools;
+use xenolith_tests::images;
 
 /// For a boot, on a slow host that does other work too.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -18,7 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub const PID1_SAYS: &str = "PID 1 runs at TSC ";
 /// Typed on the console: the hypervisor listens, and reports exits.
 const REPORT_EXITS: &str = "\x01\x01\x01e";
-const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// What a machine boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,21 +40,12 @@ pub struct Bench {
 impl Bench {
     /// Builds what is booted, as far as it isn't there.
     pub fn prepare() -> Result<Self, Box<dyn Error>> {
-        let project = Project::find(Options::from_environment())?;
-        // Other binaries, to compare them.
-        let given = |name| std::env::var_os(name).map(PathBuf::from);
-        let request = Request {
-            hypervisor: given("XENOLITH_TEST_HYPERVISOR"),
-            dom0_init: given("XENOLITH_TEST_DOM0_INIT"),
-            ..Request::new("appliance", &[Medium::Pxe])
-        };
-        let built = assemble::appliance(&project, &request, &Output::Cache)?;
-        let media = built.medium(Medium::Pxe)?.to_owned();
+        let images = images::appliance();
         Ok(Self {
-            tools: project.tools()?,
-            hypervisor: media.join(content::HYPERVISOR),
-            kernel: media.join(content::KERNEL),
-            initramfs: initramfs(project.root())?,
+            tools: images.tools.clone(),
+            hypervisor: images.file(content::HYPERVISOR),
+            kernel: images.file(content::KERNEL),
+            initramfs: initramfs(&images::project())?,
         })
     }
 
@@ -117,25 +107,13 @@ fn counting(machine: Machine) -> Machine {
 }
 
 /// An initramfs with nothing but PID 1, built if need be.
-fn initramfs(root: &Path) -> Result<PathBuf, Box<dyn Error>> {
-    let folder = root.join("target/appliance");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(root).args(["build", "--quiet", "--locked", "--release"]);
-    command.args(["--package", "xenolith-bench-init", "--target", TARGET]);
-    command.args(["--config", "build.rustflags=['-Ctarget-feature=+crt-static']"]);
-    command.arg("--target-dir").arg(&folder);
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"] {
-        command.env_remove(name);
-    }
-    let status = command.status()?;
-    if !status.success() {
-        return Err(format!("PID 1 of the benchmarks can't be built: {status}").into());
-    }
+fn initramfs(project: &Project) -> Result<PathBuf, Box<dyn Error>> {
+    let flags = ["-Ctarget-feature=+crt-static"];
+    let init = artifacts::build(project, "xenolith-bench-init", &["--release"], None, &flags)?;
     let mut archive = Initramfs::default();
     archive.device("dev/console", 5, 1);
-    archive.file("init", &folder.join(TARGET).join("release/xenolith-bench-init"), true);
-    let path = folder.join("bench-initramfs");
+    archive.file("init", &init, true);
+    let path = init.with_file_name("bench-initramfs");
     std::fs::write(&path, archive.archive(0)?)?;
     Ok(path)
 }

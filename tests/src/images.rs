@@ -2,13 +2,13 @@
 //! for all tests of a process, with the caches that `cargo mkimage` uses.
 
 use crate::turns::say;
+use mkimage::artifacts;
 use mkimage::assemble::{self, Built, Medium, Output, Request};
 use mkimage::disk::content;
 use mkimage::project::{Options, Project};
 use mkimage::qemu::Boot;
 use mkimage::tools::Tools;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -44,7 +44,8 @@ pub fn appliance() -> &'static Images {
     })
 }
 
-fn project() -> Project {
+/// The checkout.
+pub fn project() -> Project {
     Project::find(Options::from_environment()).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -78,20 +79,7 @@ pub fn guests() -> &'static Path {
     static GUESTS: OnceLock<PathBuf> = OnceLock::new();
     GUESTS.get_or_init(|| {
         say("building the test guests");
-        let root = project().root().to_owned();
-        let target = root.join("target/appliance");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
-        command.current_dir(&root).args(["build", "--quiet", "--locked", "--bins"]);
-        command.args(["--package", "xenolith-test-guests", "--profile", "guest"]);
-        command.args(["--target", "x86_64-unknown-linux-gnu"]);
-        command.args(["--config", "tests/guests/build.toml"]).arg("--target-dir").arg(&target);
-        // Their flags are those of build.toml alone.
-        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"] {
-            command.env_remove(name);
-        }
-        let status = command.status().expect("cargo can be started");
-        assert!(status.success(), "the test guests can't be built: {status}");
-        target.join("x86_64-unknown-linux-gnu/guest")
+        artifacts::build_all(&project(), "xenolith-test-guests", "guest", "tests/guests/build.toml")
+            .unwrap_or_else(|error| panic!("the test guests can't be built: {error}"))
     })
 }
