@@ -36,6 +36,8 @@ use hv_boot::info::BootInfo;
 use hv_boot::options::Options;
 use xen_abi::xen::Virq;
 
+use crate::platform::Hypervisor;
+
 /// Boots the machine. Called once, on the boot CPU, by the architecture's entry code.
 fn boot(info: &'static BootInfo) -> ! {
     let started = arch::time::read_tsc();
@@ -64,6 +66,7 @@ fn boot(info: &'static BootInfo) -> ! {
     let hv = platform::init(info);
     let virt = enable_virtualization();
     drivers::iommu::init(options.iommu);
+    share_out_cpus(hv);
     dom0::start(hv, info, &options);
     console::relinquish_screen(&options);
     console::input::give_to_dom0(&options, || {
@@ -74,6 +77,25 @@ fn boot(info: &'static BootInfo) -> ! {
     debug!("entered at TSC {started}, dom0 starts at TSC {}", arch::time::read_tsc());
     DOM0_BUILT.store(true, Ordering::Release);
     arch::cpu::kick_others();
+    work(virt)
+}
+
+/// Tells the scheduler which CPUs run guests.
+fn share_out_cpus(hv: &Hypervisor) {
+    let spare = arch::cpu::spare();
+    if let Some(spare) = spare {
+        info!("CPU {} runs no guests: QEMU's TCG could corrupt its state", spare.0);
+    }
+    for cpu in arch::cpu::all().iter().filter(|cpu| Some(cpu.id()) != spare) {
+        hv.scheduler.set_online(cpu.id());
+    }
+}
+
+/// What a CPU does from when dom0 is there.
+fn work(virt: arch::hvm::SvmCpu) -> ! {
+    if arch::cpu::spare() == Some(arch::cpu::this_cpu().id()) {
+        arch::hvm::serve()
+    }
     arch::hvm::run(virt)
 }
 
@@ -84,7 +106,7 @@ fn secondary() -> ! {
     while !DOM0_BUILT.load(Ordering::Acquire) {
         arch::interrupts::wait();
     }
-    arch::hvm::run(enable_virtualization())
+    work(enable_virtualization())
 }
 
 fn enable_virtualization() -> arch::hvm::SvmCpu {

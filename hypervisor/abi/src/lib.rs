@@ -1,10 +1,11 @@
 //! The Xen 4.20 public ABI as plain data: structures, constants, command numbers.
 //!
 //! One module per public header (MIT; Debian's `libxen-dev`), rendered for x86-64 guests and
-//! tools. There is no logic here and no unsafe code. Every structure is `repr(C)` with explicit
-//! padding, converts from and to bytes by `zerocopy`, and has its size and offsets asserted at
-//! compile time. Values that come from outside are open enums: integer newtypes with named
-//! constants. Each constant is found in the documentation by its C name.
+//! tools; [`compat`] has what 32-bit guests lay out differently. There is no logic here and no
+//! unsafe code. Every structure is `repr(C)` with explicit padding, converts from and to bytes by
+//! `zerocopy`, and has its size and offsets asserted at compile time. Values that come from
+//! outside are open enums: integer newtypes with named constants. Each constant is found in the
+//! documentation by its C name.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,7 @@ mod guest_handle;
 mod macros;
 mod payload;
 
+pub mod compat;
 pub mod console;
 pub mod domctl;
 pub mod elfnote;
@@ -60,6 +62,7 @@ pub mod io {
     pub mod xs_wire;
 }
 
+pub use compat::Argument;
 pub use errno::Errno;
 pub use guest_handle::GuestHandle;
 pub use payload::Payload;

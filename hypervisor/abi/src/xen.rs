@@ -355,6 +355,17 @@ pub struct MulticallEntry {
 
 layout!(MulticallEntry, size 64, { op: 0, result: 8, args: 16 });
 
+/// A number as wide as the caller's registers: an element of arrays of frame numbers.
+///
+/// `xen_ulong_t`, `xen_pfn_t` in `arch-x86/xen.h`.
+#[doc(alias = "xen_ulong_t")]
+#[doc(alias = "xen_pfn_t")]
+#[derive(
+    Default, Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(transparent)]
+pub struct Ulong(pub u64);
+
 /// A bitmap in the caller's memory.
 ///
 /// `xenctl_bitmap` in `xen.h`.

@@ -1,5 +1,5 @@
 /* A guest's first instructions: the PVH entry, page tables, long mode, the APs' way there,
- * interrupt entries, and a trip to CPL 3.
+ * interrupt entries, and trips to CPL 3 and to 32-bit code.
  *
  * Selectors: 0x08 64-bit code, 0x10 data, 0x18 32-bit code, 0x23 user data, 0x2b user code,
  * 0x30 TSS. All of memory below 4 GiB is mapped at its own address, writable and for users. */
@@ -188,16 +188,29 @@ interrupt_common:
     addq $16, %rsp
     iretq
 
-/* u64 user_hypercall(u64 number, u64 is_amd): makes an argumentless hypercall at CPL 3 and
- * returns its result. Interrupts are off meanwhile. Comes back by vector 0x80. */
-.globl user_hypercall
-user_hypercall:
+/* What a System V function must leave as it was. */
+.macro save_registers
     pushq %rbx
     pushq %rbp
     pushq %r12
     pushq %r13
     pushq %r14
     pushq %r15
+.endm
+.macro restore_registers
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+.endm
+
+/* u64 user_hypercall(u64 number, u64 is_amd): makes an argumentless hypercall at CPL 3 and
+ * returns its result. Interrupts are off meanwhile. Comes back by vector 0x80. */
+.globl user_hypercall
+user_hypercall:
+    save_registers
     movq %rsp, user_return_stack
     pushq $SEL_USER_DATA
     pushq $user_stack_top
@@ -221,12 +234,38 @@ user_return:
     movl %ecx, %ds
     movl %ecx, %es
     movq user_return_stack, %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
+    restore_registers
+    ret
+
+/* u32 narrow_hypercall(u32 number, u32 a, u32 b, u32 c, u32 is_amd): makes a hypercall from 32-bit
+ * code of the kernel. Interrupts are off meanwhile: R8 to R15 and the upper halves of the others
+ * are anybody's there. */
+.globl narrow_hypercall
+narrow_hypercall:
+    save_registers
+    movl %edi, %eax
+    movl %esi, %ebx
+    movl %r8d, %ebp
+    xchgl %ecx, %edx
+    xorl %esi, %esi
+    xorl %edi, %edi
+    pushq $SEL_CODE32
+    pushq $narrow_code
+    lretq
+
+.code32
+narrow_code:
+    testl %ebp, %ebp
+    jz 1f
+    vmmcall
+    jmp 2f
+1:  vmcall
+2:  ljmpl $SEL_CODE64, $narrow_return
+
+.code64
+narrow_return:
+    movl %esp, %esp
+    restore_registers
     ret
 
 /* The prebuilt core library names these, though a guest never unwinds. */

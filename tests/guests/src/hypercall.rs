@@ -95,6 +95,32 @@ pub fn at_user_level(_number: u64) -> i64 {
     0
 }
 
+/// Makes any hypercall from 32-bit code.
+///
+/// # Safety
+/// As of [`raw`]; what lies in memory must be laid out as 32-bit code has it.
+#[cfg(freestanding)]
+#[must_use]
+pub unsafe fn from_narrow_code(number: Hypercall, args: [u32; 3]) -> i32 {
+    unsafe extern "C" {
+        fn narrow_hypercall(number: u32, a: u32, b: u32, c: u32, vmmcall: u32) -> i32;
+    }
+    let [a, b, c] = args;
+    cpu::disable_interrupts();
+    // SAFETY: boot.S saves and restores all that a function must; the caller answers for the rest.
+    unsafe { narrow_hypercall(number.0, a, b, c, u32::from(uses_vmmcall())) }
+}
+
+/// Makes any hypercall from 32-bit code.
+///
+/// # Safety
+/// As of [`raw`].
+#[cfg(not(freestanding))]
+#[must_use]
+pub unsafe fn from_narrow_code(_number: Hypercall, _args: [u32; 3]) -> i32 {
+    0
+}
+
 /// Makes a hypercall whose arguments are plain numbers.
 fn plain(number: Hypercall, args: [u64; 3]) -> i64 {
     let [a, b, c] = args;

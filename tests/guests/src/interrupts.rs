@@ -3,9 +3,11 @@
 #![expect(unsafe_code, reason = "loads the IDT and the TSS; reads the recovery table")]
 
 use crate::cpu::Fault;
+use crate::events::Shared;
+use crate::memory::Page;
 use crate::{apic, report, symbols};
 use core::arch::asm;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use x86defs::exception::Exception;
 use x86defs::segment::{Descriptor, Gate, SegmentAttributes, SystemType, TablePointer, Tss64};
 
@@ -45,7 +47,8 @@ const CODE: u16 = 0x08;
 const TSS: u16 = 0x30;
 
 static COUNTS: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
-static WITHOUT_EOI: [AtomicBool; 256] = [const { AtomicBool::new(false) }; 256];
+/// The callback's vector, 0 if there is none, and the address of the shared info page.
+static CALLBACK: (AtomicU8, AtomicU64) = (AtomicU8::new(0), AtomicU64::new(0));
 
 /// How often `vector` came, on all CPUs.
 #[must_use]
@@ -53,9 +56,11 @@ pub fn count(vector: u8) -> u64 {
     COUNTS[usize::from(vector)].load(Ordering::SeqCst)
 }
 
-/// Says that `vector` doesn't come through the local APIC and wants no end-of-interrupt.
-pub fn set_without_eoi(vector: u8) {
-    WITHOUT_EOI[usize::from(vector)].store(true, Ordering::SeqCst);
+/// Says that `vector` is the callback: it doesn't come through the local APIC, wants no
+/// end-of-interrupt, and comes again until the upcall is taken, which is done for it.
+pub fn set_callback(vector: u8, shared: Shared) {
+    CALLBACK.1.store(shared.0.address(), Ordering::SeqCst);
+    CALLBACK.0.store(vector, Ordering::SeqCst);
 }
 
 /// What came through the gates: called by `boot.S`.
@@ -71,7 +76,9 @@ pub extern "C" fn interrupt_dispatch(frame: &mut Frame) {
         frame.ss = 0x10;
         frame.rsp = symbols::boot_stack_top();
         frame.rflags = 2;
-    } else if !WITHOUT_EOI[usize::from(vector)].load(Ordering::SeqCst) {
+    } else if vector == CALLBACK.0.load(Ordering::SeqCst) {
+        let _ = Shared(Page::at(CALLBACK.1.load(Ordering::SeqCst))).take_upcall();
+    } else {
         apic::end_of_interrupt();
     }
 }

@@ -47,6 +47,11 @@ impl Page {
         Self(self.0 + (count * PAGE_SIZE) as u64)
     }
 
+    /// The page at an address that [`Self::address`] gave.
+    pub(crate) const fn at(address: u64) -> Self {
+        Self(address)
+    }
+
     /// Its address, virtual and physical.
     #[must_use]
     pub const fn address(self) -> u64 {

@@ -133,7 +133,13 @@ fn scheduler() {
     ensure_eq!(sysctl(SysctlCmd::CPUPOOL_OP, &mut pool), 0, "cpupool_op");
     ensure_eq!((pool.cpupool_id, pool.sched_id), (0, Scheduler::CREDIT2), "the pool");
     ensure!(pool.n_dom >= 1, "{} domains in the pool", pool.n_dom);
-    ensure!(page.read::<u64>(0) & 1 != 0, "CPU 0 isn't in the pool");
+    let used: u64 = page.read(0);
+    ensure!(used != 0, "no CPU is in the pool");
+    pool.op = CpupoolCmd::FREEINFO;
+    ensure_eq!(sysctl(SysctlCmd::CPUPOOL_OP, &mut pool), 0, "free CPUs");
+    let free: u64 = page.read(0);
+    ensure_eq!(used & free, 0, "CPUs in the pool and free");
+    ensure_eq!(used | free, (1 << physinfo().nr_cpus) - 1, "CPUs in the pool or free");
 }
 
 fn console() {

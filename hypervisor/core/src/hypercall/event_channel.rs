@@ -1,6 +1,7 @@
 //! `event_channel_op`: what guests do with their event channels (public header
 //! `event_channel.h`).
 
+use xen_abi::Argument;
 use xen_abi::event_channel::{
     AllocUnbound, BindInterdomain, BindIpi, BindVcpu, BindVirq, Close, EventChannelCmd,
     ExpandArray, FIFO_LINK_BITS, InitControl, PortStatus, Reset, Send, SetPriority, Status, Unmask,
@@ -85,7 +86,7 @@ fn bind_ipi<P: Platform>(call: &Call<'_, P>, arg: Gva) -> Result<(), Errno> {
 }
 
 /// Tells the caller of its new port, or closes that if it can't be told.
-fn write_or_close<P: Platform, T: zerocopy::IntoBytes + zerocopy::Immutable>(
+fn write_or_close<P: Platform, T: Argument>(
     call: &Call<'_, P>,
     arg: Gva,
     value: &T,

@@ -7,13 +7,14 @@ use proptest::prelude::*;
 use xen_abi::xen::Hypercall;
 
 use super::*;
-use crate::testing::platform::{call_as, hypervisor};
+use crate::testing::platform::{call_from, hypervisor};
 use crate::types::CpuId;
 
 /// One call: who makes it, its number and arguments, and what is in the memory it may point to.
 #[derive(Clone, Debug)]
 struct Attempt {
     by_toolstack: bool,
+    narrow: bool,
     number: u32,
     args: [u64; 6],
     words: Vec<u64>,
@@ -39,8 +40,8 @@ fn attempt() -> impl Strategy<Value = Attempt> {
         3 => versioned.prop_map(|(cmd, version)| cmd | version << 32),
     ];
     let words = (first, 0_u64..4, prop::collection::vec(word(), 0..20));
-    (any::<bool>(), 0_u32..56, 0_u64..40, prop::array::uniform5(word()), words).prop_map(
-        |(by_toolstack, number, cmd, rest, (first, second, others))| {
+    (any::<[bool; 2]>(), 0_u32..56, 0_u64..40, prop::array::uniform5(word()), words).prop_map(
+        |([by_toolstack, narrow], number, cmd, rest, (first, second, others))| {
             let pointer = 0x1000;
             let mut args = [cmd, pointer, rest[0], rest[1], rest[2], rest[3]];
             match Hypercall(number) {
@@ -54,7 +55,7 @@ fn attempt() -> impl Strategy<Value = Attempt> {
                 _ => {}
             }
             let words = [first, second].into_iter().chain(others).collect();
-            Attempt { by_toolstack, number, args, words }
+            Attempt { by_toolstack, narrow, number, args, words }
         },
     )
 }
@@ -76,11 +77,12 @@ proptest! {
             }
             let bytes: Vec<u8> = attempt.words.iter().flat_map(|word| word.to_le_bytes()).collect();
             let _ = domain.memory.write(&hv.platform, Gpa(0x1000), &bytes);
-            let mut args = attempt.args;
+            let width = if attempt.narrow { Width::Narrow } else { Width::Wide };
+            let mut args = attempt.args.map(|arg| width.truncate(arg));
             for _ in 0..2000 {
-                match call_as(&hv, domain, args, |call| dispatch(attempt.number, call)) {
+                match call_from(width, &hv, domain, args, |call| dispatch(attempt.number, call)) {
                     Outcome::Done(_) => break,
-                    Outcome::Continue(next) => args = next,
+                    Outcome::Continue(next) => args = next.map(|arg| width.truncate(arg)),
                 }
             }
             let now = hv.set_now(hv.platform.now().0 + 1_000_000);

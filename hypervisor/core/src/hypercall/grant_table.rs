@@ -9,11 +9,12 @@ mod tests;
 
 use alloc::sync::Arc;
 
+use xen_abi::Argument;
 use xen_abi::grant_table::{
     COPY_DEST_GREF, COPY_SOURCE_GREF, CopyPtr, GetVersion, GrantCopy, GrantStatus, GrantTableCmd,
     MapGrantRef, QuerySize, SetVersion, SetupTable, SwapGrantRef, UnmapGrantRef,
 };
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use xen_abi::xen::Ulong;
 
 use super::{Call, HypercallResult, Outcome};
 use crate::domain::Domain;
@@ -63,7 +64,7 @@ fn each<P: Platform, T>(
     mut work: impl FnMut(&mut [T]) -> Result<(), Errno>,
 ) -> HypercallResult
 where
-    T: FromBytes + IntoBytes + Immutable + Copy,
+    T: Argument + Copy,
 {
     let mut ops = [T::new_zeroed(); CHUNK];
     let mut done = 0;
@@ -77,9 +78,9 @@ where
         }
         let len = left.min(CHUNK as u64);
         let ops = ops.get_mut(..len as usize).ok_or(Errno::EFAULT)?;
-        call.guest.copy_from(here, ops.as_mut_bytes())?;
+        call.read_all(here, ops)?;
         work(ops)?;
-        call.guest.copy_to(here, ops.as_bytes())?;
+        call.write_all(here, ops)?;
         done = done.saturating_add(len);
     }
     Ok(Outcome::OK)
@@ -183,8 +184,8 @@ fn setup_table<P: Platform>(call: &Call<'_, P>, args: Gva, count: u32) -> Hyperc
     if let Ok(domain) = &grown {
         for index in 0..op.nr_frames {
             let gfn = domain.grants.frame_gfn(index).map_or(u64::MAX, |gfn| gfn.0);
-            let into = call.element::<u64>(Gva(op.frame_list.0), index.into())?;
-            call.write(into, &gfn)?;
+            let into = call.element::<Ulong>(Gva(op.frame_list.0), index.into())?;
+            call.write(into, &Ulong(gfn))?;
         }
     }
     op.status = status(grown.map(|_| ()));

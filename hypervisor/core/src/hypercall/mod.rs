@@ -18,6 +18,8 @@ pub mod grant_table;
 pub mod hvm;
 pub mod memory;
 pub mod multicall;
+#[cfg(test)]
+mod narrow_tests;
 pub mod physdev;
 pub mod platform_op;
 mod policy;
@@ -31,8 +33,9 @@ pub mod vm_assist;
 
 use alloc::sync::Arc;
 
+use xen_abi::Argument;
 use xen_abi::xen::Hypercall;
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::domain::Domain;
 use crate::errno::Errno;
@@ -95,6 +98,33 @@ impl Outcome {
     pub const OK: Self = Self::Done(0);
 }
 
+/// How wide a caller's registers are, and with them its pointers and longs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// 32 bits: it runs code that isn't 64-bit code, whatever its kernel is.
+    Narrow,
+    /// 64 bits.
+    Wide,
+}
+
+impl Width {
+    /// As much of a value as a register holds.
+    pub const fn truncate(self, value: u64) -> u64 {
+        match self {
+            Self::Narrow => value & 0xffff_ffff,
+            Self::Wide => value,
+        }
+    }
+
+    /// The bytes that a structure has in the caller's memory.
+    pub const fn size_of<T: Argument>(self) -> usize {
+        match self {
+            Self::Narrow => size_of::<T::Narrow>(),
+            Self::Wide => size_of::<T>(),
+        }
+    }
+}
+
 /// What a handler returns.
 pub type HypercallResult = Result<Outcome, Errno>;
 
@@ -106,8 +136,12 @@ pub struct Call<'a, P: Platform> {
     pub domain: &'a Arc<Domain<P>>,
     /// The calling vCPU.
     pub vcpu: &'a Arc<Vcpu<P>>,
-    /// The argument registers, in the ABI's order (RDI RSI RDX R10 R8 R9 for a 64-bit caller).
+    /// The argument registers, in the ABI's order (RDI RSI RDX R10 R8 R9 for a 64-bit caller, EBX
+    /// ECX EDX ESI EDI EBP for a 32-bit one).
     pub args: [u64; 6],
+    /// How wide those are. What is in memory is laid out accordingly, which is [`Call::read`]'s
+    /// and [`Call::write`]'s business alone.
+    pub width: Width,
     /// The caller's memory.
     pub guest: &'a dyn GuestCopy,
 }
@@ -117,7 +151,14 @@ impl<P: Platform> Call<'_, P> {
     ///
     /// # Errors
     /// `EFAULT` if it isn't all readable.
-    pub fn read<T: FromBytes + IntoBytes>(&self, from: Gva) -> Result<T, Errno> {
+    pub fn read<T: Argument>(&self, from: Gva) -> Result<T, Errno> {
+        Ok(match self.width {
+            Width::Narrow => T::widen(self.copy_in(from)?),
+            Width::Wide => self.copy_in(from)?,
+        })
+    }
+
+    fn copy_in<T: FromBytes + IntoBytes>(&self, from: Gva) -> Result<T, Errno> {
         let mut value = T::new_zeroed();
         self.guest.copy_from(from, value.as_mut_bytes())?;
         Ok(value)
@@ -127,16 +168,49 @@ impl<P: Platform> Call<'_, P> {
     ///
     /// # Errors
     /// `EFAULT` if the range isn't all writable.
-    pub fn write<T: IntoBytes + Immutable>(&self, to: Gva, value: &T) -> Result<(), Errno> {
-        Ok(self.guest.copy_to(to, value.as_bytes())?)
+    pub fn write<T: Argument>(&self, to: Gva, value: &T) -> Result<(), Errno> {
+        match self.width {
+            Width::Narrow => self.guest.copy_to(to, value.narrow().as_bytes())?,
+            Width::Wide => self.guest.copy_to(to, value.as_bytes())?,
+        }
+        Ok(())
+    }
+
+    /// Copies an array in from the caller.
+    ///
+    /// # Errors
+    /// `EFAULT` if it isn't all readable. `into` may then be partly written.
+    pub fn read_all<T: Argument>(&self, from: Gva, into: &mut [T]) -> Result<(), Errno> {
+        if self.width == Width::Wide {
+            return Ok(self.guest.copy_from(from, into.as_mut_bytes())?);
+        }
+        for (index, value) in (0..).zip(into) {
+            *value = self.read(self.element::<T>(from, index)?)?;
+        }
+        Ok(())
+    }
+
+    /// Copies an array out to the caller.
+    ///
+    /// # Errors
+    /// `EFAULT` if the range isn't all writable. It may then be partly written.
+    pub fn write_all<T: Argument>(&self, to: Gva, values: &[T]) -> Result<(), Errno> {
+        if self.width == Width::Wide {
+            return Ok(self.guest.copy_to(to, values.as_bytes())?);
+        }
+        for (index, value) in (0..).zip(values) {
+            self.write(self.element::<T>(to, index)?, value)?;
+        }
+        Ok(())
     }
 
     /// The address of element `index` in the caller's array at `base`.
     ///
     /// # Errors
     /// `EFAULT` if it lies beyond the address space.
-    pub fn element<T>(&self, base: Gva, index: u64) -> Result<Gva, Errno> {
-        let offset = index.checked_mul(size_of::<T>() as u64).ok_or(Errno::EFAULT)?;
+    pub fn element<T: Argument>(&self, base: Gva, index: u64) -> Result<Gva, Errno> {
+        let size = self.width.size_of::<T>() as u64;
+        let offset = index.checked_mul(size).ok_or(Errno::EFAULT)?;
         base.0.checked_add(offset).map(Gva).ok_or(Errno::EFAULT)
     }
 

@@ -6,7 +6,7 @@ use xen_abi::platform::{
     PCPU_FLAGS_ONLINE, PcpuInfo, PcpuVersion, PlatformCmd, PlatformOp, SetTime32, SetTime64,
 };
 
-use super::{Call, HypercallResult, Outcome};
+use super::{Call, HypercallResult, Outcome, Width};
 use crate::errno::Errno;
 use crate::machine::Machine;
 use crate::sched::cpu_set::CpuSet;
@@ -20,6 +20,10 @@ const MAJOR_VERSION_MASK: u32 = 0xFF00_0000;
 pub fn platform_op<P: Machine>(call: &Call<'_, P>) -> HypercallResult {
     let [arg, ..] = call.args;
     let arg = Gva(arg);
+    // Hardware domains are 64-bit ones.
+    if call.width == Width::Narrow {
+        return Err(Errno::ENOSYS);
+    }
     let mut op: PlatformOp = call.read(arg)?;
     if op.interface_version & MAJOR_VERSION_MASK != INTERFACE_VERSION & MAJOR_VERSION_MASK {
         return Err(Errno::EACCES);
@@ -82,7 +86,7 @@ fn idle_time<P: Machine>(call: &Call<'_, P>, op: &mut PlatformOp) -> Result<(), 
         nr_bits: get.cpumap_nr_cpus,
         ..Default::default()
     };
-    let cpus = call.read_cpus(&bitmap)?.intersection(&call.hv.scheduler.online());
+    let cpus = call.read_cpus(&bitmap)?.intersection(&CpuSet::first(call.hv.platform.cpu_count()));
     let asked: CpuSet = cpus.iter().filter(|cpu| cpu.0 < get.cpumap_nr_cpus).collect();
     let now = call.hv.platform.now();
     for cpu in asked.iter() {
@@ -103,7 +107,7 @@ fn cpu_info<P: Machine>(call: &Call<'_, P>, op: &mut PlatformOp) {
     let mut info: PcpuInfo = op.u.read();
     let cpu = CpuId(info.xen_cpuid);
     info.max_present = last_cpu(call);
-    if call.hv.scheduler.online().contains(cpu) {
+    if cpu.0 < call.hv.platform.cpu_count() {
         info.flags = PCPU_FLAGS_ONLINE;
         (info.apic_id, info.acpi_id) = call.hv.platform.cpu_ids(cpu);
     } else {
@@ -115,7 +119,7 @@ fn cpu_info<P: Machine>(call: &Call<'_, P>, op: &mut PlatformOp) {
 fn cpu_version<P: Machine>(call: &Call<'_, P>, op: &mut PlatformOp) {
     let get: PcpuVersion = op.u.read();
     let cpu = CpuId(get.xen_cpuid);
-    let known = if call.hv.scheduler.online().contains(cpu) {
+    let known = if cpu.0 < call.hv.platform.cpu_count() {
         call.hv.platform.cpu_version(cpu)
     } else {
         PcpuVersion::default()

@@ -9,7 +9,7 @@ use xen_abi::vcpu::{
     RegisterArea, RegisterVcpuInfo, SSHOTTMR_FUTURE, SetPeriodicTimer, SetSingleshotTimer, VcpuCmd,
 };
 
-use super::{Call, HypercallResult, Outcome};
+use super::{Call, HypercallResult, Outcome, Width};
 use crate::errno::Errno;
 use crate::machine::Machine;
 use crate::platform::Platform;
@@ -53,11 +53,11 @@ pub fn vcpu_op<P: Machine>(call: &Call<'_, P>) -> HypercallResult {
         }
         VcpuCmd::REGISTER_RUNSTATE_MEMORY_AREA => {
             let address = virtual_area(call, arg)?;
-            call.hv.register_runstate(call.domain, vcpu, &address)?;
+            call.hv.register_runstate(call.domain, vcpu, &address, call.width)?;
         }
         VcpuCmd::REGISTER_RUNSTATE_PHYS_AREA => {
             let address = physical_area(call, arg)?;
-            call.hv.register_runstate(call.domain, vcpu, &address)?;
+            call.hv.register_runstate(call.domain, vcpu, &address, call.width)?;
         }
         VcpuCmd::REGISTER_VCPU_TIME_MEMORY_AREA => {
             let address = virtual_area(call, arg)?;
@@ -77,7 +77,12 @@ pub fn vcpu_op<P: Machine>(call: &Call<'_, P>) -> HypercallResult {
 
 /// `set_timer_op(timeout)`: the calling vCPU's single-shot timer; 0 stops it.
 pub fn set_timer_op<P: Platform>(call: &Call<'_, P>) -> HypercallResult {
-    let [timeout, ..] = call.args;
+    let [first, second, ..] = call.args;
+    let timeout = match call.width {
+        // In two halves.
+        Width::Narrow => first | second << u32::BITS,
+        Width::Wide => first,
+    };
     if timeout == 0 {
         call.hv.cancel_timer(call.vcpu, TimerKind::Singleshot);
     } else {
@@ -88,7 +93,7 @@ pub fn set_timer_op<P: Platform>(call: &Call<'_, P>) -> HypercallResult {
 
 fn virtual_area<'a, P: Platform>(call: &Call<'a, P>, arg: Gva) -> Result<AreaAddress<'a>, Errno> {
     let area: RegisterArea = call.read(arg)?;
-    Ok(AreaAddress::Virtual(Gva(area.addr), call.guest))
+    Ok(AreaAddress::Virtual(Gva(call.width.truncate(area.addr)), call.guest))
 }
 
 fn physical_area<P: Platform>(call: &Call<'_, P>, arg: Gva) -> Result<AreaAddress<'static>, Errno> {

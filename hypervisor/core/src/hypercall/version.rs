@@ -1,5 +1,6 @@
 //! `xen_version`: who the hypervisor is, and what it offers (public header `version.h`).
 
+use xen_abi::Argument;
 use xen_abi::features::Feature;
 use xen_abi::version::{
     CapabilitiesInfo, ChangesetInfo, CommandLine, CompileInfo, ExtraVersion, FeatureInfo,
@@ -88,7 +89,7 @@ fn fixed<const N: usize>(text: &str) -> [u8; N] {
 }
 
 /// The ABI's text buffers, by size.
-trait TextBuffer: zerocopy::IntoBytes + zerocopy::Immutable {
+trait TextBuffer: Argument {
     fn holding(text: &str) -> Self;
 }
 

@@ -75,7 +75,7 @@ impl<P: Platform> Scheduler<P> {
         }
     }
 
-    /// Lets vCPUs be placed on a pCPU. To be called when it is about to enter its loop.
+    /// Lets vCPUs be placed on a pCPU, which must call [`Hypervisor::schedule`] from now on or soon.
     pub fn set_online(&self, cpu: CpuId) {
         let mut online = self.online.lock();
         online.insert(cpu);

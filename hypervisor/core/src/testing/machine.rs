@@ -15,10 +15,10 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 use crate::domain::{Domain, DomainConfig};
 use crate::errno::Errno;
-use crate::hypercall::{GuestCopy, Outcome, dispatch};
+use crate::hypercall::{GuestCopy, Outcome, Width, dispatch};
 use crate::hypervisor::Hypervisor;
 use crate::machine::*;
-use crate::testing::platform::{TestPlatform, call_as};
+use crate::testing::platform::{TestPlatform, call_from};
 use crate::types::{CpuId, Gpa, VcpuId};
 use crate::vcpu::Vcpu;
 
@@ -183,9 +183,14 @@ pub(crate) const BUFFER: u64 = 0x2000;
 impl Caller<'_> {
     /// Makes a hypercall, as often as it takes. What ends up in the result register.
     pub fn call(&self, number: Hypercall, args: [u64; 6]) -> i64 {
+        self.call_from(Width::Wide, number, args)
+    }
+
+    /// As [`Self::call`], from code of this width.
+    pub fn call_from(&self, width: Width, number: Hypercall, args: [u64; 6]) -> i64 {
         let mut args = args;
         for _ in 0..100_000 {
-            match call_as(self.hv, self.domain, args, |call| dispatch(number.0, call)) {
+            match call_from(width, self.hv, self.domain, args, |call| dispatch(number.0, call)) {
                 Outcome::Done(result) => return result as i64,
                 Outcome::Continue(next) => args = next,
             }

@@ -13,7 +13,7 @@ use xen_abi::sched::ShutdownReason;
 use crate::domain::{Domain, DomainConfig};
 use crate::frame::FrameRange;
 use crate::hypercall::version::BuildInfo;
-use crate::hypercall::{Call, Fault, GuestCopy};
+use crate::hypercall::{Call, Fault, GuestCopy, Width};
 use crate::hypervisor::{Hypervisor, Setup};
 use crate::memory::{Placement, PopulateRequest};
 use crate::p2m::{FlushBatch, HostFormat, Leaf, Npt, Stage2Listener};
@@ -228,6 +228,17 @@ pub(crate) fn call_as<R>(
     args: [u64; 6],
     run: impl FnOnce(&Call<'_, TestPlatform>) -> R,
 ) -> R {
+    call_from(Width::Wide, hv, domain, args, run)
+}
+
+/// As [`call_as`], from code of this width.
+pub(crate) fn call_from<R>(
+    width: Width,
+    hv: &Hypervisor<TestPlatform>,
+    domain: &Arc<Domain<TestPlatform>>,
+    args: [u64; 6],
+    run: impl FnOnce(&Call<'_, TestPlatform>) -> R,
+) -> R {
     let vcpu = domain.vcpu(VcpuId(0)).unwrap();
-    run(&Call { hv, domain, vcpu, args, guest: &FlatGuest { hv, domain } })
+    run(&Call { hv, domain, vcpu, args, width, guest: &FlatGuest { hv, domain } })
 }

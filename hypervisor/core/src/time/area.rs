@@ -11,7 +11,7 @@ use xen_abi::xen::VcpuTimeInfo;
 use crate::domain::Domain;
 use crate::errno::Errno;
 use crate::guest_area::GuestArea;
-use crate::hypercall::GuestCopy;
+use crate::hypercall::{GuestCopy, Width};
 use crate::hypervisor::Hypervisor;
 use crate::platform::Platform;
 use crate::types::{FRAME_BYTES, Gpa, Gva};
@@ -26,7 +26,7 @@ pub(crate) enum AreaAddress<'a> {
 }
 
 impl<P: Platform> Hypervisor<P> {
-    /// Sets where a vCPU's runstate is shown.
+    /// Sets where a vCPU's runstate is shown, and how it is laid out there.
     ///
     /// # Errors
     /// `EFAULT`, `EINVAL` or `ENXIO` if there can't be such an area at the address.
@@ -35,8 +35,9 @@ impl<P: Platform> Hypervisor<P> {
         domain: &Domain<P>,
         vcpu: &Arc<Vcpu<P>>,
         address: &AreaAddress<'_>,
+        width: Width,
     ) -> Result<(), Errno> {
-        let area = self.pin_area(domain, address, size_of::<RunstateInfo>())?;
+        let area = self.pin_area(domain, address, width.size_of::<RunstateInfo>())?;
         let is_physical = matches!(address, AreaAddress::Physical(_));
         let mut runstate = vcpu.runstate.lock();
         if !is_physical && runstate.is_physical && !runstate.area.is_none() {
@@ -46,7 +47,7 @@ impl<P: Platform> Hypervisor<P> {
             return Ok(());
         }
         let old = core::mem::replace(&mut runstate.area, area);
-        runstate.is_physical = is_physical;
+        (runstate.is_physical, runstate.width) = (is_physical, width);
         runstate.marks_updates = is_physical || domain.marks_runstate_updates();
         runstate.publish(&self.platform);
         drop(runstate);

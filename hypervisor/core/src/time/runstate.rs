@@ -4,10 +4,12 @@
 use core::mem::offset_of;
 use core::sync::atomic::{Ordering, fence};
 
+use xen_abi::compat::layouts::RunstateInfo as NarrowInfo;
 use xen_abi::vcpu::{RUNSTATE_UPDATE, Runstate, RunstateInfo};
 use zerocopy::IntoBytes;
 
 use crate::guest_area::GuestArea;
+use crate::hypercall::Width;
 use crate::platform::FrameMemory;
 use crate::types::Nanos;
 
@@ -15,6 +17,8 @@ use crate::types::Nanos;
 pub(crate) struct VcpuRunstate {
     pub clock: RunstateClock,
     pub area: GuestArea,
+    /// How it is laid out there: as who gave the area would have it.
+    pub width: Width,
     /// Whether the guest is told, in the area, that an update is under way.
     pub marks_updates: bool,
     /// Whether the area was given by guest-physical address.
@@ -26,6 +30,7 @@ impl VcpuRunstate {
         Self {
             clock: RunstateClock::new(now),
             area: GuestArea::NONE,
+            width: Width::Wide,
             marks_updates: false,
             is_physical: false,
         }
@@ -37,15 +42,19 @@ impl VcpuRunstate {
             return;
         }
         let info = self.clock.info(None);
-        if !self.marks_updates {
-            self.area.write(memory, 0, info.as_bytes());
-            return;
+        let (entry, time) = match self.width {
+            Width::Narrow => {
+                (offset_of!(NarrowInfo, state_entry_time), offset_of!(NarrowInfo, time))
+            }
+            Width::Wide => {
+                (offset_of!(RunstateInfo, state_entry_time), offset_of!(RunstateInfo, time))
+            }
+        };
+        if self.marks_updates {
+            let marked = info.state_entry_time | RUNSTATE_UPDATE;
+            self.area.write(memory, entry, marked.as_bytes());
+            fence(Ordering::SeqCst);
         }
-        let entry = offset_of!(RunstateInfo, state_entry_time);
-        let time = offset_of!(RunstateInfo, time);
-        let marked = info.state_entry_time | RUNSTATE_UPDATE;
-        self.area.write(memory, entry, marked.as_bytes());
-        fence(Ordering::SeqCst);
         self.area.write(memory, 0, info.state.as_bytes());
         self.area.write(memory, time, info.time.as_bytes());
         fence(Ordering::SeqCst);

@@ -8,6 +8,7 @@ use xen_abi::GuestHandle;
 use xen_abi::grant_table::{
     EntryV1, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY, GTF_WRITING, MAP_HOST_MAP,
 };
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::*;
 use crate::domain::Progress;

@@ -11,6 +11,7 @@ mod resource;
 mod tests;
 
 use xen_abi::memory::{MemoryCmd, MemoryDomain, PodTarget, VnumaTopologyInfo};
+use xen_abi::xen::Ulong;
 
 use super::{Call, HypercallResult, Outcome};
 use crate::errno::Errno;
@@ -106,10 +107,9 @@ fn read_array<P: Platform>(
     call: &Call<'_, P>,
     base: Gva,
     from: u64,
-    into: &mut [u64],
+    into: &mut [Ulong],
 ) -> Result<(), Errno> {
-    let first = call.element::<u64>(base, from)?;
-    Ok(call.guest.copy_from(first, zerocopy::IntoBytes::as_mut_bytes(into))?)
+    call.read_all(call.element::<Ulong>(base, from)?, into)
 }
 
 impl From<MemoryError> for Errno {

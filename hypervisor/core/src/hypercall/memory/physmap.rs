@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use xen_abi::memory::{
     AddToPhysmap, AddToPhysmapBatch, MapSpace, RemoveFromPhysmap, XENMAPIDX_GRANT_TABLE_STATUS,
 };
-use zerocopy::IntoBytes;
+use xen_abi::xen::Ulong;
 
 use super::{CHUNK, read_array, resume};
 use crate::domain::Domain;
@@ -77,20 +77,21 @@ pub(super) fn add_batch<P: Platform>(call: &Call<'_, P>, start: u64, arg: Gva) -
             return Ok(resume(call, next));
         }
         let len = size.saturating_sub(next).min(CHUNK as u64);
-        let (mut idxs, mut gfns, mut errors) = ([0; CHUNK], [0; CHUNK], [0_i32; CHUNK]);
+        let (mut idxs, mut gfns) = ([Ulong(0); CHUNK], [Ulong(0); CHUNK]);
+        let mut errors = [0_i32; CHUNK];
         let idxs = idxs.get_mut(..len as usize).ok_or(Errno::EFAULT)?;
         let gfns = gfns.get_mut(..len as usize).ok_or(Errno::EFAULT)?;
         let errors = errors.get_mut(..len as usize).ok_or(Errno::EFAULT)?;
         read_array(call, Gva(add.idxs.0), next, idxs)?;
         read_array(call, Gva(add.gpfns.0), next, gfns)?;
         for ((idx, gfn), error) in idxs.iter().zip(gfns.iter()).zip(errors.iter_mut()) {
-            let page = Page { space, idx: *idx, gfn: Gfn(*gfn), foreign: foreign.as_ref() };
+            let page = Page { space, idx: idx.0, gfn: Gfn(gfn.0), foreign: foreign.as_ref() };
             if let Err(errno) = map_page(call, &target, &page, &mut batch) {
                 *error = errno.negated() as i32;
             }
         }
         let into = call.element::<i32>(Gva(add.errs.0), next)?;
-        call.guest.copy_to(into, errors.as_bytes())?;
+        call.write_all(into, errors)?;
         next = next.saturating_add(len);
     }
     Ok(Outcome::OK)

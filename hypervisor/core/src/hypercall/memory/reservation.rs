@@ -1,6 +1,7 @@
 //! Growing and shrinking a domain's memory, extent by extent, and setting memory aside.
 
 use xen_abi::memory::{ADDRESS_BITS_MASK, MemoryCmd, MemoryReservation, POPULATE_ON_DEMAND};
+use xen_abi::xen::Ulong;
 
 use super::{CHUNK, read_array, resume};
 use crate::domain::Domain;
@@ -50,7 +51,7 @@ pub(super) fn adjust<P: Platform>(
     let frames = call.hv.frames();
     let listener = DomainListener::new(&call.hv.platform, target.id);
     let mut batch = FlushBatch::new(&call.hv.frames, &listener);
-    let mut gfns = Extents { list, end: extents, chunk: [0; CHUNK], from: 0, len: 0 };
+    let mut gfns = Extents { list, end: extents, chunk: [Ulong(0); CHUNK], from: 0, len: 0 };
     for next in start..extents {
         if next > start && call.hv.platform.preemption_pending() {
             return Ok(resume(call, next));
@@ -123,7 +124,7 @@ fn address_limit(mem_flags: u32, max_mfn: Mfn) -> Result<Option<Mfn>, MemoryErro
 struct Extents {
     list: Gva,
     end: u64,
-    chunk: [u64; CHUNK],
+    chunk: [Ulong; CHUNK],
     from: u64,
     len: u64,
 }
@@ -143,6 +144,6 @@ impl Extents {
             }
         }
         let at = index.wrapping_sub(self.from) as usize;
-        self.chunk.get(at).map(|gfn| Gfn(*gfn)).ok_or(Errno::EFAULT)
+        self.chunk.get(at).map(|gfn| Gfn(gfn.0)).ok_or(Errno::EFAULT)
     }
 }

@@ -1,6 +1,7 @@
 //! Mapping a domain's special frames into its toolstack: `XENMEM_acquire_resource`.
 
 use xen_abi::memory::{MemAcquireResource, RESOURCE_GRANT_TABLE_ID_SHARED, Resource};
+use xen_abi::xen::Ulong;
 
 use super::{CHUNK, read_array, resume};
 use crate::domain::Domain;
@@ -42,13 +43,13 @@ pub(super) fn acquire<P: Platform>(call: &Call<'_, P>, start: u64, arg: Gva) -> 
         if next > start && call.hv.platform.preemption_pending() {
             return Ok(resume(call, next));
         }
-        let mut gfns = [0; CHUNK];
+        let mut gfns = [Ulong(0); CHUNK];
         let len = count.saturating_sub(next).min(CHUNK as u64);
         let gfns = gfns.get_mut(..len as usize).ok_or(Errno::EFAULT)?;
         read_array(call, Gva(wanted.frame_list.0), next, gfns)?;
         for gfn in gfns.iter() {
             let frame = wanted.frame.saturating_add(next);
-            let mapped = map_frame(call, &target, frame, Gfn(*gfn), &mut batch);
+            let mapped = map_frame(call, &target, frame, Gfn(gfn.0), &mut batch);
             // A caller that sees EIO knows that some are mapped, and unmaps all.
             mapped.map_err(|errno| if next == 0 { errno } else { Errno::EIO })?;
             next = next.saturating_add(1);

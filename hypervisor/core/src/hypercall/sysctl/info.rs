@@ -1,11 +1,11 @@
 //! The log, the machine's properties, the list of domains.
 
-use xen_abi::GuestHandle;
 use xen_abi::sysctl::{
     AvailHeap, CpuInfo, CpuTopoInfo, DebugKeys, GetCpuInfo, GetDomainInfoList, MemInfo, NumaInfo,
     PHYSCAP_DIRECTIO, PHYSCAP_GNTTAB_V1, PHYSCAP_HAP, PHYSCAP_HVM, PciTopoInfo, PhysInfo,
     ReadConsole, Sysctl,
 };
+use xen_abi::{Argument, GuestHandle};
 
 use crate::errno::Errno;
 use crate::hypercall::Call;
@@ -101,7 +101,7 @@ pub(super) fn domain_list<P: Machine>(call: &Call<'_, P>, op: &mut Sysctl) -> Re
 }
 
 /// Where element `index` of a caller's array of things like `_like` is.
-fn element<P: Machine, T>(
+fn element<P: Machine, T: Argument>(
     call: &Call<'_, P>,
     array: GuestHandle,
     index: u32,

@@ -10,7 +10,7 @@ use crate::errno::Errno;
 use crate::hypercall::Call;
 use crate::machine::Machine;
 use crate::sched::cpu_set::CpuSet;
-use crate::types::DomId;
+use crate::types::{CpuId, DomId};
 
 const NS_PER_US: u64 = 1000;
 /// The default pool's number.
@@ -34,7 +34,11 @@ pub(super) fn cpupool_op<P: Machine>(call: &Call<'_, P>, op: &mut Sysctl) -> Res
             pool.n_dom = u32::try_from(call.hv.domains().len()).unwrap_or(u32::MAX);
             call.write_cpus(&pool.cpumap, &call.hv.scheduler.online())?;
         }
-        CpupoolCmd::FREEINFO => call.write_cpus(&pool.cpumap, &CpuSet::EMPTY)?,
+        CpupoolCmd::FREEINFO => {
+            let (all, used) = (call.hv.platform.cpu_count(), call.hv.scheduler.online());
+            let free: CpuSet = (0..all).map(CpuId).filter(|cpu| !used.contains(*cpu)).collect();
+            call.write_cpus(&pool.cpumap, &free)?;
+        }
         CpupoolCmd::MOVEDOMAIN => {
             let id = u16::try_from(pool.domid).map_err(|_| Errno::ESRCH)?;
             call.hv.domain(DomId(id)).ok_or(Errno::ESRCH)?;

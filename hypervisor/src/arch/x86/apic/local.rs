@@ -72,7 +72,7 @@ pub fn enable() {
         }
         write_msr(Msr::APIC_BASE, (base.difference(ApicBase::X2APIC) | ApicBase::ENABLE).0);
     }
-    write(Register::TPR, 0);
+    accept_all();
     for lvt in [Register::LVT_TIMER, Register::LVT_LINT0, Register::LVT_LINT1] {
         write(lvt, Lvt::MASKED.0);
     }
@@ -109,6 +109,12 @@ pub fn id() -> u32 {
 /// Ends the interrupt in service.
 pub fn eoi() {
     write(Register::EOI, 0);
+}
+
+/// Lets every interrupt in, whatever its priority. It is so anyway; but the write makes the APIC
+/// look again at what is pending, and raise it.
+pub fn accept_all() {
+    write(Register::TPR, 0);
 }
 
 /// Reads and clears the error status.

@@ -5,7 +5,8 @@ use core::arch::x86_64::{__cpuid_count, CpuidResult};
 use spin::Once;
 use x86defs::cpuid::{
     Ext1Ecx, Ext1Edx, Ext7Edx, LEAF_EXT_FEATURES, LEAF_EXT_MAX, LEAF_EXT_POWER, LEAF_FEATURES,
-    LEAF_STRUCTURED, LEAF_SVM, LEAF_VENDOR, Leaf1Ecx, Leaf1Edx, Leaf7Ebx, Leaf7Ecx, SvmFeatures,
+    LEAF_HYPERVISOR, LEAF_STRUCTURED, LEAF_SVM, LEAF_VENDOR, Leaf1Ecx, Leaf1Edx, Leaf7Ebx,
+    Leaf7Ecx, SvmFeatures,
 };
 
 /// The features of the boot CPU, which all others must have too.
@@ -31,7 +32,12 @@ pub struct Features {
     pub svm: SvmFeatures,
     /// Pages of 1 GiB.
     pub page_1g: bool,
+    /// It is QEMU's emulation (TCG), which needs some care.
+    pub tcg: bool,
 }
+
+/// How TCG calls itself in [`LEAF_HYPERVISOR`].
+const TCG: &[u8; 12] = b"TCGTCGTCGTCG";
 
 static FEATURES: Once<Features> = Once::new();
 
@@ -64,6 +70,8 @@ fn read() -> Features {
     } else {
         cpuid(LEAF_EXT_MAX | 0xFFFF, 0)
     };
+    let leaf = __cpuid_count(LEAF_HYPERVISOR, 0);
+    let hypervisor = [leaf.ebx, leaf.ecx, leaf.edx].map(u32::to_le_bytes);
     Features {
         vendor: [b0, b1, b2, b3, d0, d1, d2, d3, c0, c1, c2, c3],
         leaf1_ecx: Leaf1Ecx(leaf1.ecx),
@@ -75,6 +83,7 @@ fn read() -> Features {
         invariant_tsc: Ext7Edx(cpuid(LEAF_EXT_POWER, 0).edx).contains(Ext7Edx::INVARIANT_TSC),
         svm: SvmFeatures(svm.edx),
         page_1g: Ext1Edx(ext1.edx).contains(Ext1Edx::PAGE_1G),
+        tcg: hypervisor.as_flattened() == TCG,
     }
 }
 

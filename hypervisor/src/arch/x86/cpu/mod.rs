@@ -9,6 +9,7 @@ mod idt;
 pub mod msr;
 mod percpu;
 mod smp;
+mod spare;
 mod stop;
 mod trap;
 
@@ -22,6 +23,7 @@ pub use control::{Protections, enable};
 pub use features::{cpuid, features, require};
 pub use percpu::{all, boot_cpu, this_cpu};
 pub use smp::init as start_others;
+pub use spare::spare;
 pub use stop::{print_all, stop, stop_others};
 pub use trap::{ControlRegisters, TrapFrame};
 pub use x86_64::instructions::interrupts::disable as disable_interrupts;

@@ -35,6 +35,8 @@ pub trait Backend {
     /// Enters guest mode until the next exit. Interrupts are off before and after.
     fn run(&mut self, cpu: &mut Self::Cpu) -> Exit;
 
+    /// Where the control block is, for logs.
+    fn control_block(&self) -> Hpa;
     /// The general and vector registers.
     fn regs(&self) -> &GuestRegs;
     /// As [`Self::regs`], to change them.

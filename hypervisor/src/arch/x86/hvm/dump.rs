@@ -4,6 +4,7 @@ use hv_x86::decode::Gpr;
 
 use super::backend::{Backend, SegmentName};
 use super::vcpu::Context;
+use crate::arch::cpu;
 use crate::platform::{Domain, Vcpu};
 
 const NAMES: [&str; 16] = [
@@ -17,7 +18,9 @@ pub fn log(domain: &Domain, vcpu: &Vcpu, context: &Context) {
     let paging = context.hw.paging();
     let cs = context.hw.segment(SegmentName::Cs);
     say!("{}v{} at {:04x}:{:016x}", domain.id, vcpu.id.0, cs.selector, general.rip);
+    let (cpu, block) = (cpu::this_cpu().id().0, context.hw.control_block().0);
     say!("rflags {:016x}  cpl {}", general.rflags, context.hw.cpl());
+    say!("control block {block:#x}, looked at by CPU {cpu}");
     for (row, names) in NAMES.chunks(4).enumerate() {
         let value = |column: usize| general.get(Gpr((row * 4 + column) as u8));
         say!(

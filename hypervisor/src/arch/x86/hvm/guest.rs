@@ -185,7 +185,10 @@ impl<'a> Guest<'a> {
         if let Some(vector) = vector {
             hw.inject(Event::Interrupt(vector));
         }
-        hw.want_interrupt_window(false);
+        // What comes next doesn't wait for an end-of-interrupt, which a callback doesn't have.
+        let waits =
+            lapic.may_have_pending() && lapic.with(|lapic| lapic.highest_deliverable()).is_some();
+        hw.want_interrupt_window(waits);
     }
 
     /// Takes over what the guest did to CR8 without an exit.

@@ -1,7 +1,7 @@
 //! What the hypervisor does about each exit.
 
 use hv_boot::options::Level;
-use hv_core::hypercall::{self, Call, Outcome};
+use hv_core::hypercall::{self, Call, Outcome, Width};
 use hv_x86::decode::{EmulateError, Gpr, Intercepted, mmio, string};
 use hv_x86::fault::Exception;
 use xen_abi::errno::Errno;
@@ -69,28 +69,29 @@ impl Guest<'_> {
     fn hypercall(&mut self) {
         const ARGUMENTS: [Gpr; 6] = [Gpr::RDI, Gpr::RSI, Gpr::RDX, Gpr(10), Gpr(8), Gpr(9)];
         const ARGUMENTS_32: [Gpr; 6] = [Gpr::RBX, Gpr::RCX, Gpr::RDX, Gpr::RSI, Gpr::RDI, Gpr::RBP];
-        let wide = self.code_size().bits() == 64;
-        let mask = if wide { u64::MAX } else { 0xffff_ffff };
-        let registers = if wide { ARGUMENTS } else { ARGUMENTS_32 };
+        let (width, registers) = match self.code_size().bits() {
+            64 => (Width::Wide, ARGUMENTS),
+            _ => (Width::Narrow, ARGUMENTS_32),
+        };
         let general = &self.context.hw.regs().general;
         // A number that is out of range is none, whatever its lower half says.
-        let number = u32::try_from(general.get(Gpr::RAX) & mask).unwrap_or(u32::MAX);
-        let args = registers.map(|register| general.get(register) & mask);
+        let number = u32::try_from(width.truncate(general.get(Gpr::RAX))).unwrap_or(u32::MAX);
+        let args = registers.map(|register| width.truncate(general.get(register)));
         let memory = self.memory();
         let outcome = if self.context.hw.cpl() != 0 {
             Outcome::Done(Errno::EPERM.negated().cast_unsigned())
         } else {
             let (hv, domain, vcpu) = (self.hv, self.domain, self.vcpu);
-            hypercall::dispatch(number, &Call { hv, domain, vcpu, args, guest: &memory })
+            hypercall::dispatch(number, &Call { hv, domain, vcpu, args, width, guest: &memory })
         };
         match outcome {
             Outcome::Done(result) => {
-                self.context.hw.regs_mut().general.set(Gpr::RAX, result & mask);
+                self.context.hw.regs_mut().general.set(Gpr::RAX, width.truncate(result));
                 self.skip(Intercepted::Vmmcall);
             }
             Outcome::Continue(args) => {
                 for (register, value) in registers.into_iter().zip(args) {
-                    self.context.hw.regs_mut().general.set(register, value & mask);
+                    self.context.hw.regs_mut().general.set(register, width.truncate(value));
                 }
             }
         }

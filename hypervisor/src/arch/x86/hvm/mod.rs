@@ -34,7 +34,7 @@ pub use cpuid::{guest_max as guest_max_policy, host as host_cpu_policy};
 pub use domain::DomainArch;
 pub use dump::log as log_registers;
 pub use lapic::timer_expired as lapic_timer_expired;
-pub use run::{flush_second_stage, preemption_pending, run, timer_fired};
+pub use run::{flush_second_stage, preemption_pending, run, serve, timer_fired};
 pub use saved::{debug_context, load as load_state, save as save_state};
 pub use start::initialise;
 pub use svm::SvmCpu;

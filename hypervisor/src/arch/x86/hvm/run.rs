@@ -55,7 +55,6 @@ fn guest_tag(domain: DomId) -> u64 {
 pub fn run(virt: SvmCpu) -> ! {
     let id = cpu::this_cpu().id();
     let hv = hypervisor();
-    hv.scheduler.set_online(id);
     let mut this = Loop { id, virt, shared: &SHARED[id.0 as usize], entries: 0 };
     loop {
         let now = hv.platform.now();
@@ -63,21 +62,42 @@ pub fn run(virt: SvmCpu) -> ! {
         let next = hv.schedule(id, now);
         match &next.vcpu {
             Some(vcpu) => this.run_vcpu(hv, vcpu, next.until),
-            None => this.idle(hv, next.until),
+            None => idle(hv, id, next.until),
         }
     }
 }
 
-impl Loop {
-    /// Sleeps until an interrupt.
-    fn idle(&self, hv: &Hypervisor, until: Option<Nanos>) {
-        self.program_timer(hv, until);
-        if hv.needs_schedule(self.id) {
-            return;
-        }
+/// Serves interrupts and timers on the calling pCPU for ever, and runs no vCPU.
+pub fn serve() -> ! {
+    let id = cpu::this_cpu().id();
+    let hv = hypervisor();
+    loop {
+        hv.expire_timers(id, hv.platform.now());
+        idle(hv, id, None);
+    }
+}
+
+/// Sleeps until an interrupt.
+fn idle(hv: &Hypervisor, id: CpuId, until: Option<Nanos>) {
+    program_timer(hv, id, until);
+    if !hv.needs_schedule(id) {
         interrupts::wait();
     }
+}
 
+/// Makes the timer fire when the turn is over or the first of this pCPU's timers is due.
+fn program_timer(hv: &Hypervisor, id: CpuId, until: Option<Nanos>) {
+    let shared = &SHARED[id.0 as usize];
+    let earliest = hv.timers.earliest(id);
+    let deadline = [until, earliest].into_iter().flatten().min();
+    let raw = deadline.map_or(NEVER, |at| at.0);
+    if shared.deadline.load(Ordering::Relaxed) != raw {
+        shared.deadline.store(raw, Ordering::Relaxed);
+        hv.platform.set_deadline(deadline);
+    }
+}
+
+impl Loop {
     /// Runs `vcpu` until it must stop, or its turn is over.
     fn run_vcpu(&mut self, hv: &'static Hypervisor, vcpu: &Arc<Vcpu>, until: Option<Nanos>) {
         let Some(domain) = vcpu.domain() else { return };
@@ -100,7 +120,7 @@ impl Loop {
             let mut guest = Guest { hv, domain, vcpu, context: &mut *context };
             guest.act_on_signals();
             guest.offer_interrupts();
-            self.program_timer(hv, until);
+            program_timer(hv, self.id, until);
             if hv.needs_schedule(self.id) {
                 return;
             }
@@ -134,17 +154,6 @@ impl Loop {
         self.shared.guest.store(0, Ordering::SeqCst);
         self.shared.exited.store(hypervisor().platform.now().0, Ordering::Relaxed);
         exit
-    }
-
-    /// Makes the timer fire when the turn is over or the first of this pCPU's timers is due.
-    fn program_timer(&self, hv: &Hypervisor, until: Option<Nanos>) {
-        let earliest = hv.timers.earliest(self.id);
-        let deadline = [until, earliest].into_iter().flatten().min();
-        let raw = deadline.map_or(NEVER, |at| at.0);
-        if self.shared.deadline.load(Ordering::Relaxed) != raw {
-            self.shared.deadline.store(raw, Ordering::Relaxed);
-            hv.platform.set_deadline(deadline);
-        }
     }
 }
 

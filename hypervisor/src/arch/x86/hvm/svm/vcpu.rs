@@ -18,6 +18,8 @@ use super::super::exit::Exit;
 use super::super::regs::GuestRegs;
 use super::cpu::{Asid, SvmCpu};
 use super::decode;
+use crate::arch::cpu::features;
+use crate::arch::local_apic;
 use crate::mm::FrameBox;
 
 global_asm!(include_str!("switch.S"));
@@ -202,12 +204,18 @@ impl Backend for SvmVcpu {
     fn run(&mut self, cpu: &mut SvmCpu) -> Exit {
         self.prepare_asid(cpu);
         self.put_registers();
+        let window = self.vmcb.control.int_ctl & int_ctl::V_IRQ != 0;
         let guest = self.vmcb.hpa().0;
         let host = cpu.host_vmcb().0;
         // SAFETY: both control blocks are frames of our own, SVM is on for this pCPU, interrupts
         // are off, and nothing else refers to the registers or the guest's block meanwhile.
         unsafe { svm_run(&raw mut self.regs, guest, host) };
         self.take_registers();
+        if window && features().tcg {
+            // Entering with V_IRQ, TCG changes the word that other threads raise this CPU's
+            // interrupts in, without a lock (QEMU 10.0): one may have been lost from it.
+            local_apic::accept_all();
+        }
         let control = &mut self.vmcb.control;
         control.clean = clean::ALL;
         // An exit in the middle of a delivery undid it: deliver it again.
@@ -218,6 +226,10 @@ impl Backend for SvmVcpu {
             control.event_injection = RawEvent::NONE;
         }
         decode::exit(control)
+    }
+
+    fn control_block(&self) -> Hpa {
+        self.vmcb.hpa()
     }
 
     fn regs(&self) -> &GuestRegs {
