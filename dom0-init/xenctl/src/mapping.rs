@@ -53,10 +53,26 @@ impl Mapping {
     #[must_use]
     pub fn read(&self, offset: usize, bytes: &mut [u8]) -> bool {
         let Some(start) = self.at(offset, bytes.len()) else { return false };
-        for (index, byte) in bytes.iter_mut().enumerate() {
+        let lead = start.align_offset(WORD).min(bytes.len());
+        let (head, rest) = bytes.split_at_mut(lead);
+        let (words, tail) = rest.as_chunks_mut::<WORD>();
+        let tail_at = lead + words.len() * WORD;
+        for (index, byte) in head.iter_mut().enumerate() {
             // SAFETY: the range that starts there was checked to be inside the mapping.
             let from = unsafe { start.add(index) };
             // SAFETY: it is mapped; another domain may write it meanwhile, hence volatile.
+            *byte = unsafe { from.read_volatile() };
+        }
+        for (index, word) in words.iter_mut().enumerate() {
+            // SAFETY: as above.
+            let from = unsafe { start.add(lead + index * WORD) };
+            // SAFETY: as above, and aligned: the bytes before were as many as it takes.
+            *word = unsafe { from.cast::<u64>().read_volatile() }.to_ne_bytes();
+        }
+        for (index, byte) in tail.iter_mut().enumerate() {
+            // SAFETY: as above.
+            let from = unsafe { start.add(tail_at + index) };
+            // SAFETY: as above.
             *byte = unsafe { from.read_volatile() };
         }
         true

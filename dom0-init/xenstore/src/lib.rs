@@ -6,6 +6,8 @@
 //! from [`wire`] through [`request`] to [`store`], which does it on a [`view`] of the [`tree`],
 //! inside or outside of a [`transaction`], and tells [`watch`]es.
 //!
+//! What a later process needs to go on where this one was is written down in a [`journal`].
+//!
 //! [`client`] is the other end, for programs of the control domain.
 //!
 //! The protocol is that of Xen's `io/xs_wire.h` and `docs/misc/xenstore.txt`.
@@ -14,6 +16,7 @@
 
 pub mod client;
 pub mod error;
+pub mod journal;
 pub mod outbox;
 pub mod path;
 pub mod permission;
@@ -28,5 +31,5 @@ pub mod wire;
 
 pub use error::Error;
 pub use permission::DomId;
-pub use store::{Host, Store};
+pub use store::{Host, Left, Store};
 pub use watch::ConnectionId;

@@ -61,6 +61,11 @@ impl Node {
         self.children.iter().map(|(name, node)| (&**name, &**node))
     }
 
+    /// One of its children.
+    pub fn child(&self, name: &str) -> Option<&Self> {
+        self.children.get(name).map(|node| &**node)
+    }
+
     /// When it was created, or its value or permissions changed.
     pub fn changed(&self) -> u64 {
         self.changed

@@ -35,7 +35,8 @@ impl Target {
         }
     }
 
-    fn key(&self) -> &str {
+    /// As text: the whole path, or the special name.
+    pub fn key(&self) -> &str {
         match self {
             Self::Node(path) => path.as_str(),
             Self::Introduced => INTRODUCE_DOMAIN,

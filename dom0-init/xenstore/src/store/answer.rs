@@ -5,6 +5,7 @@ use std::fmt::Write;
 use xen_abi::io::xs_wire::PAYLOAD_MAX;
 
 use crate::error::{Error, Result};
+use crate::journal::Record;
 use crate::path::Path;
 use crate::permission::{Actor, Permissions};
 use crate::request::Request;
@@ -179,12 +180,15 @@ impl Store {
             return Err(Error::Nested);
         }
         let known = self.connections.get_mut(&connection).ok_or(Error::Missing)?;
-        Ok(known.begin(&self.tree, &self.quota)?.to_string().into())
+        let transaction = known.begin(&self.tree, &self.quota)?;
+        self.note(connection, |domain| Record::Began { domain, transaction });
+        Ok(transaction.to_string().into())
     }
 
     fn end(&mut self, connection: ConnectionId, id: u32, keep: bool) -> Result<Answer> {
         let known = self.connections.get_mut(&connection).ok_or(Error::Missing)?;
         let (who, transaction) = (known.actor, known.end(id)?);
+        self.note(connection, |domain| Record::Ended { domain, transaction: id });
         let mut answer = Answer::from(OK);
         if keep {
             let (tree, changes) =
@@ -201,8 +205,14 @@ impl Store {
             return Err(Error::TooBig);
         }
         let then = Then::FirstEvent(watch.spelled.clone(), watch.token.clone());
-        self.watches.add(&target, watch)?;
+        self.watches.add(&target, watch.clone())?;
         known.watches = known.watches.saturating_add(1);
+        self.note(watch.connection, |domain| Record::Watched {
+            domain,
+            spelled: watch.spelled,
+            token: watch.token,
+            depth: watch.depth,
+        });
         Ok(Answer { payload: OK.to_vec(), then })
     }
 
@@ -216,11 +226,17 @@ impl Store {
         if let Some(known) = self.connections.get_mut(&connection) {
             known.watches = known.watches.saturating_sub(1);
         }
+        self.note(connection, |domain| Record::Unwatched {
+            domain,
+            spelled: target.key().into(),
+            token: token.into(),
+        });
         Ok(OK.into())
     }
 
     fn reset(&mut self, connection: ConnectionId) -> Result<Answer> {
         self.watches.remove_all(connection);
+        self.note(connection, |domain| Record::Reset { domain });
         if let Some(known) = self.connections.get_mut(&connection) {
             known.watches = 0;
             known.forget_transactions();

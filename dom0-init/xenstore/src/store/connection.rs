@@ -53,6 +53,17 @@ impl Connection {
         Ok(self.last_transaction)
     }
 
+    /// Goes on with a transaction of an earlier store, whose snapshot is lost.
+    pub fn begin_lost(&mut self, id: u32, tree: &Tree) {
+        self.last_transaction = self.last_transaction.max(id);
+        self.transactions.insert(id, Transaction::lost(tree));
+    }
+
+    /// The numbers of its open transactions.
+    pub fn open_transactions(&self) -> impl Iterator<Item = u32> {
+        self.transactions.keys().copied()
+    }
+
     /// An open transaction.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The domains that the store knows, and their coming and going.
 
 use crate::error::{Error, Result};
+use crate::journal::Record;
 use crate::path::Path;
 use crate::permission::DomId;
 use crate::tree::Node;
@@ -16,13 +17,15 @@ pub struct Domain {
     pub connection: ConnectionId,
     /// Whether it was told that it shut down.
     pub shut_down: bool,
+    /// Where its ring lies, and its port; none for the control domain.
+    pub ring: Option<(u64, u32)>,
 }
 
 impl Store {
     /// Makes a domain known and gives its connection, whose ring is to be served.
     pub fn introduce(&mut self, domain: DomId) -> ConnectionId {
         let connection = self.open_for(domain);
-        self.domains.insert(domain, Domain { connection, shut_down: false });
+        self.domains.insert(domain, Domain { connection, shut_down: false, ring: None });
         self.notify_special(&Target::Introduced);
         connection
     }
@@ -64,6 +67,7 @@ impl Store {
         }
         let known = self.domains.remove(&domain).ok_or(Error::Missing)?;
         self.close(known.connection);
+        self.journal.push(Record::Released { domain });
         host.disconnect(domain);
         Ok(self.remove_traces(domain))
     }
@@ -83,14 +87,17 @@ impl Store {
             // Introduced again: nothing but its ring and port may have changed.
             let connection = self.connection_of(domain).ok_or(Error::Missing)?;
             host.disconnect(domain);
-            return host.connect(domain, frame, port, connection).map_err(|_| Error::Io);
+            host.connect(domain, frame, port, connection).map_err(|_| Error::Io)?;
+            self.introduced_at(domain, frame, port);
+            return Ok(());
         }
         let connection = self.open_for(domain);
         if host.connect(domain, frame, port, connection).is_err() {
             self.close(connection);
             return Err(Error::Io);
         }
-        self.domains.insert(domain, Domain { connection, shut_down: false });
+        self.domains.insert(domain, Domain { connection, shut_down: false, ring: None });
+        self.introduced_at(domain, frame, port);
         Ok(())
     }
 
@@ -106,7 +113,14 @@ impl Store {
         Ok(())
     }
 
-    fn remove_traces(&mut self, domain: DomId) -> Vec<Change> {
+    fn introduced_at(&mut self, domain: DomId, frame: u64, port: u32) {
+        if let Some(known) = self.domains.get_mut(&domain) {
+            known.ring = Some((frame, port));
+            self.journal.push(Record::Introduced { domain, frame, port });
+        }
+    }
+
+    pub(super) fn remove_traces(&mut self, domain: DomId) -> Vec<Change> {
         let (mut owned, mut named) = (Vec::new(), Vec::new());
         self.tree.root().walk(&Path::root(), &mut |path: &Path, node: &Node| {
             if node.permissions().owner() == domain {

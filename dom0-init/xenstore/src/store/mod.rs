@@ -1,16 +1,19 @@
 //! The store: connections, domains, and what each request does.
 //!
-//! [`answer`] does the requests, [`notify`] tells watches, [`domains`] knows who is there.
+//! [`answer`] does the requests, [`notify`] tells watches, [`domains`] knows who is there,
+//! [`survive`] writes down what a later store goes on from.
 
 mod answer;
 mod connection;
 mod domains;
 mod notify;
+mod survive;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::journal::Record;
 use crate::path::Path;
 use crate::permission::{Actor, DomId, Permissions};
 use crate::quota::Quota;
@@ -19,6 +22,7 @@ use crate::watch::{ConnectionId, Watches};
 use crate::wire::{self, Packet};
 use connection::Connection;
 use domains::Domain;
+pub use survive::Left;
 
 /// What the store asks of the server around it.
 pub trait Host {
@@ -54,6 +58,10 @@ pub struct Store {
     last: ConnectionId,
     /// Connections that have got something to send.
     awake: Vec<ConnectionId>,
+    /// What was changed since the journal was taken last, but for nodes.
+    journal: Vec<Record>,
+    /// The nodes as they were then.
+    written: Tree,
 }
 
 impl Store {
@@ -70,6 +78,8 @@ impl Store {
             released: Permissions::control_only(),
             last: ConnectionId(0),
             awake: Vec::new(),
+            journal: Vec::new(),
+            written: Tree::new(Permissions::control_only()),
         }
     }
 
@@ -88,6 +98,7 @@ impl Store {
     /// Begins anew with a connection: no watches, no transactions, nothing waits.
     pub fn restart(&mut self, connection: ConnectionId) {
         self.watches.remove_all(connection);
+        self.note(connection, |domain| Record::Reset { domain });
         if let Some(known) = self.connections.get_mut(&connection) {
             *known = Connection::new(known.actor);
         }

@@ -326,3 +326,42 @@ fn whoever_does_not_read_is_choked() {
         bench.ok(MessageType::SET_PERMS, 0, &format!("/local/domain/3/{number}\0n3\0"));
     }
 }
+
+#[test]
+fn a_later_store_goes_on_from_the_journal() {
+    let mut bench = Bench::new();
+    let guest = bench.guest(3);
+    let mut journal = bench.store.whole_journal();
+    bench.ok(MessageType::WRITE, 0, "/local/domain/3/name\0web");
+    bench.ask(guest, MessageType::WATCH, 0, "name\0token\0").unwrap();
+    bench.ask(guest, MessageType::WATCH, 0, "gone\0token\0").unwrap();
+    bench.ask(guest, MessageType::UNWATCH, 0, "gone\0token\0").unwrap();
+    let transaction = bench.ask(guest, MessageType::TRANSACTION_START, 0, "\0").unwrap();
+    let transaction = transaction.trim_end_matches('\0').parse().unwrap();
+    bench.store.note_partial(DomId(3), b"half");
+    journal.extend(bench.store.take_journal());
+    assert_eq!(bench.store.take_journal(), b"");
+
+    let (store, left) = Store::of_journal(bench.store.quota, &journal);
+    let mut later = Bench { store, ..Bench::new() };
+    later.control = later.store.open();
+    let left = left.get(&DomId(3)).unwrap();
+    assert_eq!((left.ring, &*left.partial), (Some((0, 1)), b"half".as_slice()));
+    later.store.connect_again(DomId(3), left, &mut later.rings).unwrap();
+    assert_eq!(later.rings.0, [DomId(3)]);
+
+    let guest = later.store.connection_of(DomId(3)).unwrap();
+    assert_eq!(later.ask(guest, MessageType::READ, 0, "name\0"), Ok("web".into()));
+    let permissions = later.ok(MessageType::GET_PERMS, 0, "/local/domain/3\0");
+    assert_eq!(permissions, "n3\0");
+    later.ok(MessageType::WRITE, 0, "/local/domain/3/name\0db");
+    assert_eq!(later.events(guest), ["name\0token\0"]);
+    // What it had seen and changed in its transaction is lost: it begins again.
+    assert_eq!(later.ask(guest, MessageType::READ, transaction, "name\0"), Ok("web".into()));
+    let ended = later.ask(guest, MessageType::TRANSACTION_END, transaction, "T\0");
+    assert_eq!(ended, refused(Error::Conflict));
+    // A journal that begins anew says the same.
+    let whole = later.store.whole_journal();
+    let (_, again) = Store::of_journal(later.store.quota, &whole);
+    assert_eq!(again.get(&DomId(3)).map(|left| left.ring), Some(Some((0, 1))));
+}
