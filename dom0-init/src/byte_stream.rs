@@ -2,6 +2,12 @@
 //!
 //! Our own indexes are kept here. The other side's are read once, by `waiting`, whose answer the
 //! caller may check; whatever it is, only bytes of the ring are touched.
+//!
+//! The other side need not tell of each change: who writes tells a reader that had taken all, who
+//! takes tells a writer that had no room. So our index is visible before the other one is read
+//! again, and we look until nothing is left to do.
+
+use std::sync::atomic::{Ordering, fence};
 
 use crate::shared_page::Page;
 
@@ -59,6 +65,7 @@ impl Incoming {
         debug_assert!(inside, "rings lie in a page");
         self.consumed = self.consumed.wrapping_add(claimed);
         page.store(self.place.consumed, self.consumed);
+        fence(Ordering::SeqCst);
         bytes
     }
 }
@@ -96,6 +103,7 @@ impl Outgoing {
         debug_assert!(inside, "rings lie in a page");
         self.produced = self.produced.wrapping_add(u32::try_from(bytes.len()).unwrap_or(0));
         page.store(self.place.produced, self.produced);
+        fence(Ordering::SeqCst);
         bytes.len()
     }
 }

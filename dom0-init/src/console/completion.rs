@@ -62,20 +62,29 @@ impl Completer {
             let long = option.get_long().map(|l| format!("--{l}"));
             let short = option.get_short().map(|s| format!("-{s}"));
             if long.as_deref() == Some(previous) || short.as_deref() == Some(previous) {
-                return values(option);
+                return candidates_for(option);
             }
         }
         let mut all: Vec<String> =
             options().filter_map(|o| o.get_long()).map(|long| format!("--{long}")).collect();
         for argument in command.get_positionals() {
-            all.extend(values(argument));
-            if argument.get_id() == xm::DOMAIN_ARGUMENT {
-                all.extend(xm::domain_names());
-            }
+            all.extend(candidates_for(argument));
         }
         all.sort();
         all
     }
+}
+
+/// What an argument can be: one of its values, or the name of a domain.
+fn candidates_for(argument: &clap::Arg) -> Vec<String> {
+    let mut all = values(argument);
+    if argument.get_id() == xm::DOMAIN_ARGUMENT {
+        all.extend(xm::domain_names());
+    }
+    if argument.get_id() == xm::MANAGED_ARGUMENT {
+        all.extend(xm::managed_names());
+    }
+    all
 }
 
 fn values(argument: &clap::Arg) -> Vec<String> {
@@ -124,7 +133,7 @@ mod tests {
         assert_eq!(completed("inf"), ["info"]);
         assert_eq!(completed("xm inf"), ["info"]);
         assert_eq!(completed("q"), ["quit"]);
-        assert_eq!(completed("help vcpu"), ["vcpu-list"]);
+        assert_eq!(completed("help vcpu-l"), ["vcpu-list"]);
         assert!(completed("").len() > 10);
     }
 
@@ -133,6 +142,8 @@ mod tests {
         assert!(completed("list --").contains(&"--long".to_owned()));
         assert_eq!(completed("list -o j"), ["json"]);
         assert_eq!(completed("nothing --"), Vec::<String>::new());
+        assert_eq!(completed("trigger web nm"), ["nmi"]);
+        assert_eq!(completed("xl block-"), ["block-attach", "block-detach", "block-list"]);
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! The overview above the screen's prompt: host, hypervisor, network, data, guests; redrawn every
-//! two seconds in rows that the prompt's scrolling leaves alone.
+//! The overview above the screen's prompt: host, hypervisor, network, data, guests; brought up to
+//! date every two seconds in rows that the prompt's scrolling leaves alone.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,10 +27,13 @@ const FROM_REGION: &str = "\x1b[?6h";
 const FROM_SCREEN: &str = "\x1b[?6l";
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
+/// The rows that the screen shows. Drawing is slow on a framebuffer: only what changed is drawn.
+type Shown = Vec<String>;
+
 /// The running overview.
 #[derive(Debug)]
 pub struct Dashboard {
-    turn: Arc<Mutex<()>>,
+    turn: Arc<Mutex<Shown>>,
     /// Its height, and the terminal's.
     height: u16,
     rows: u16,
@@ -41,13 +43,13 @@ pub struct Dashboard {
 #[derive(Debug)]
 pub struct Pause<'a> {
     dashboard: &'a Dashboard,
-    _turn: MutexGuard<'a, ()>,
+    turn: MutexGuard<'a, Shown>,
 }
 
 impl Dashboard {
     /// Takes the upper rows of the terminal and starts drawing.
     pub fn start(rows: u16) -> Self {
-        let turn = Arc::new(Mutex::new(()));
+        let turn = Arc::new(Mutex::new(Shown::new()));
         let dashboard = Self { turn: Arc::clone(&turn), height: height(rows), rows };
         dashboard.claim();
         let height = usize::from(dashboard.height);
@@ -59,8 +61,10 @@ impl Dashboard {
                 }
                 let facts = Facts::gather(xen.as_ref());
                 {
-                    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-                    print_all(&frame(&facts, height, columns()));
+                    let mut shown = turn.lock().unwrap_or_else(PoisonError::into_inner);
+                    let rows = frame(&facts, height, columns());
+                    print_all(&changes(&shown, &rows));
+                    *shown = rows;
                 }
                 std::thread::sleep(PERIOD);
             }
@@ -75,7 +79,12 @@ impl Dashboard {
     pub fn pause(&self) -> Pause<'_> {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         print_all(&format!("{FROM_SCREEN}\x1b[r{CLEAR}"));
-        Pause { dashboard: self, _turn: turn }
+        Pause { dashboard: self, turn }
+    }
+
+    /// Draws all rows next time: something else may have been drawn there.
+    pub fn redraw(&self) {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Keeps scrolling below the overview.
@@ -88,6 +97,8 @@ impl Dashboard {
 impl Drop for Pause<'_> {
     fn drop(&mut self) {
         self.dashboard.claim();
+        // Nothing is shown now.
+        self.turn.clear();
     }
 }
 
@@ -144,26 +155,33 @@ fn data_space() -> Option<(u64, u64)> {
     Some((space.f_blocks.checked_mul(space.f_frsize)?, space.f_bavail.checked_mul(space.f_frsize)?))
 }
 
-/// The overview, drawn in `height` rows of `columns`, the last one a line.
-fn frame(facts: &Facts, height: usize, columns: usize) -> String {
+/// The overview's `height` rows of `columns`, as they are written; the last one is a line.
+fn frame(facts: &Facts, height: usize, columns: usize) -> Vec<String> {
     let mut lines = vec![title(facts, columns)];
     lines.extend(about_host(facts));
     let room = height.saturating_sub(lines.len() + 1);
     lines.extend(about_domains(&facts.domains, room));
     lines.resize(height.saturating_sub(1), String::new());
     lines.push("─".repeat(columns));
-    let mut text = format!("{SAVE}{FROM_SCREEN}");
-    for (index, line) in lines.iter().enumerate() {
+    let rows = lines.iter().enumerate().map(|(index, line)| {
         let line: String = line.chars().take(columns).collect();
         let (on, off) = if index == 0 { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
         // Behind a full line the cursor still stands on its last character.
         let clear = if line.chars().count() < columns { "\x1b[K" } else { "" };
-        // Writing to a string can't fail.
-        let _infallible = write!(text, "\x1b[{};1H{on}{line}{off}{clear}", index + 1);
+        format!("{on}{line}{off}{clear}")
+    });
+    rows.collect()
+}
+
+/// What makes a screen that shows `shown` show `rows`.
+fn changes(shown: &[String], rows: &[String]) -> String {
+    let changed = rows.iter().enumerate().filter(|(index, row)| shown.get(*index) != Some(row));
+    let drawn: String = changed.map(|(index, row)| format!("\x1b[{};1H{row}", index + 1)).collect();
+    if drawn.is_empty() {
+        drawn
+    } else {
+        format!("{SAVE}{FROM_SCREEN}{drawn}{FROM_REGION}{RESTORE}")
     }
-    text.push_str(FROM_REGION);
-    text.push_str(RESTORE);
-    text
 }
 
 fn title(facts: &Facts, columns: usize) -> String {
@@ -267,14 +285,25 @@ mod tests {
         }
     }
 
-    /// The frame's lines without the escapes around them.
+    /// The frame's lines without the escapes in them.
     fn lines(facts: &Facts, height: usize) -> Vec<String> {
-        let mut text = frame(facts, height, 80);
-        for escape in ["\x1b[1m", "\x1b[0m", "\x1b[K", FROM_SCREEN, FROM_REGION, SAVE, RESTORE] {
-            text = text.replace(escape, "");
-        }
-        let rows = text.split("\x1b[").skip(1);
-        rows.map(|row| row.split_once('H').unwrap().1.to_owned()).collect()
+        let plain = |row: &String| {
+            ["\x1b[1m", "\x1b[0m", "\x1b[K"].iter().fold(row.clone(), |row, e| row.replace(e, ""))
+        };
+        frame(facts, height, 80).iter().map(plain).collect()
+    }
+
+    #[test]
+    fn only_what_changed_is_drawn() {
+        let before = frame(&facts(2), 12, 80);
+        let mut later = facts(2);
+        later.time = "2026-11-22 06:36:02 UTC".into();
+        let after = frame(&later, 12, 80);
+        let drawn = changes(&before, &after);
+        assert!(drawn.contains("\x1b[1;1H") && drawn.contains("06:36:02"), "{drawn:?}");
+        assert_eq!(drawn.matches('H').count(), 1, "{drawn:?}");
+        assert_eq!(changes(&after, &after), "");
+        assert_eq!(changes(&[], &after).matches(";1H").count(), 12);
     }
 
     #[test]
@@ -293,7 +322,7 @@ mod tests {
 
     #[test]
     fn more_guests_than_rows_are_counted() {
-        let text = frame(&facts(50), 12, 80);
+        let text = frame(&facts(50), 12, 80).concat();
         assert!(text.contains("and 45 more"), "{text:?}");
         assert_eq!(lines(&facts(50), 12).len(), 12, "never more rows than its height");
     }

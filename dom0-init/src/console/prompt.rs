@@ -146,6 +146,9 @@ fn execute(words: &[String], dashboard: Option<&Dashboard>) {
     let pause = if takes_the_screen { dashboard.map(Dashboard::pause) } else { None };
     let status = Command::new("/proc/self/exe").arg0("xm").args(words).status();
     drop(pause);
+    if let Some(dashboard) = dashboard {
+        dashboard.redraw();
+    }
     match status {
         Ok(status) => tell_signal(status),
         Err(error) => println!("The command can't be started: {error}."),

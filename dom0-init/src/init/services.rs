@@ -83,16 +83,16 @@ pub fn start_hotplug(host: &mut Host) -> anyhow::Result<String> {
     Ok("listening for new devices".to_owned())
 }
 
-/// Starts the daemon that configures the wired network interfaces.
+/// Starts the daemon that keeps the networks and the control domain's addresses.
 ///
 /// # Errors
 /// None: what can't be started is tried again.
 pub fn start_network(host: &mut Host) -> anyhow::Result<String> {
     start(host, "network", &["network"], &[]);
-    let wired = net::interfaces::wired();
-    Ok(match wired.as_slice() {
-        [] => "no wired interface yet".to_owned(),
-        names => format!("DHCP on {}", names.join(", ")),
+    let cards: Vec<String> = net::interfaces::cards().into_iter().map(|card| card.name).collect();
+    Ok(match cards.as_slice() {
+        [] => "no network card yet".to_owned(),
+        names => format!("network cards {}", names.join(", ")),
     })
 }
 

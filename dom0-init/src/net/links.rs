@@ -1,12 +1,15 @@
 //! Links, addresses and routes, through netlink.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context, anyhow};
 use futures_util::stream::{Stream, StreamExt, TryStreamExt};
 use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::packet_route::link::LinkAttribute;
 use rtnetlink::packet_route::route::{RouteProtocol, RouteScope};
-use rtnetlink::{Handle, LinkUnspec, MulticastGroup, RouteMessageBuilder};
+use rtnetlink::{
+    Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, MulticastGroup, RouteMessageBuilder,
+};
 
 use super::dhcp::Lease;
 
@@ -45,14 +48,82 @@ impl Links {
         Ok((Self { handle }, Changes { messages }))
     }
 
+    /// Connects.
+    ///
+    /// # Errors
+    /// When the kernel gives no netlink socket.
+    pub fn connect() -> anyhow::Result<Self> {
+        let (connection, handle, _messages) =
+            rtnetlink::new_connection().context("can't open a netlink socket")?;
+        tokio::spawn(connection);
+        Ok(Self { handle })
+    }
+
     /// Sets an interface up.
     ///
     /// # Errors
     /// When there is no such interface or its driver refuses.
     pub async fn bring_up(&self, name: &str) -> anyhow::Result<()> {
+        self.change(name, LinkMessageBuilder::up).await
+    }
+
+    /// Makes a bridge without ports, and sets it up. Its alias tells whose it is.
+    ///
+    /// # Errors
+    /// When there is such an interface, or the kernel has no bridges.
+    pub async fn add_bridge(&self, name: &str, alias: &str) -> anyhow::Result<()> {
+        let alias = LinkAttribute::IfAlias(alias.to_owned());
+        let bridge = LinkBridge::new(name).append_extra_attribute(alias).build();
+        self.handle.link().add(bridge).execute().await?;
+        Ok(())
+    }
+
+    /// Removes an interface.
+    ///
+    /// # Errors
+    /// When there is none, or it is one that can't be removed.
+    pub async fn remove(&self, name: &str) -> anyhow::Result<()> {
         let index = self.index(name).await?;
-        let up = LinkUnspec::new_with_index(index).up().build();
-        self.handle.link().set(up).execute().await?;
+        self.handle.link().del(index).execute().await?;
+        Ok(())
+    }
+
+    /// Makes an interface a port of a bridge, or of none.
+    ///
+    /// # Errors
+    /// When one of them isn't there, or the kernel refuses.
+    pub async fn set_bridge(&self, name: &str, bridge: Option<&str>) -> anyhow::Result<()> {
+        let bridge = match bridge {
+            Some(bridge) => self.index(bridge).await?,
+            None => 0,
+        };
+        self.change(name, |link| link.controller(bridge)).await
+    }
+
+    /// Gives an interface another hardware address.
+    ///
+    /// # Errors
+    /// When there is no such interface or its driver refuses.
+    pub async fn set_hardware_address(&self, name: &str, address: [u8; 6]) -> anyhow::Result<()> {
+        self.change(name, |link| link.address(address.to_vec())).await
+    }
+
+    /// Gives an interface that is down another name.
+    ///
+    /// # Errors
+    /// When there is no such interface, or one of that name.
+    pub async fn rename(&self, name: &str, new: &str) -> anyhow::Result<()> {
+        self.change(name, |link| link.name(new.to_owned())).await
+    }
+
+    async fn change(
+        &self,
+        name: &str,
+        with: impl FnOnce(LinkMessageBuilder<LinkUnspec>) -> LinkMessageBuilder<LinkUnspec>,
+    ) -> anyhow::Result<()> {
+        let index = self.index(name).await?;
+        let message = with(LinkUnspec::new_with_index(index)).build();
+        self.handle.link().set(message).execute().await?;
         Ok(())
     }
 
@@ -62,21 +133,34 @@ impl Links {
     /// # Errors
     /// When the kernel refuses.
     pub async fn configure(&self, name: &str, lease: &Lease) -> anyhow::Result<()> {
-        let index = self.index(name).await?;
-        self.remove_addresses(index, Some(lease)).await?;
-        self.handle
-            .address()
-            .add(index, lease.address.into(), lease.prefix)
-            .replace()
-            .execute()
-            .await
-            .with_context(|| format!("can't set address {}/{}", lease.address, lease.prefix))?;
+        self.set_address(name, lease.address, lease.prefix).await?;
         if let Some(&router) = lease.routers.first() {
-            self.set_default_route(index, lease, router)
+            self.set_default_route(self.index(name).await?, lease, router)
                 .await
                 .with_context(|| format!("can't set the default route to {router}"))?;
         }
         Ok(())
+    }
+
+    /// Makes this the only IPv4 address of an interface.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn set_address(
+        &self,
+        name: &str,
+        address: Ipv4Addr,
+        prefix: u8,
+    ) -> anyhow::Result<()> {
+        let index = self.index(name).await?;
+        self.remove_addresses(index, Some((address, prefix))).await?;
+        self.handle
+            .address()
+            .add(index, address.into(), prefix)
+            .replace()
+            .execute()
+            .await
+            .with_context(|| format!("can't set address {address}/{prefix}"))
     }
 
     async fn set_default_route(
@@ -99,6 +183,20 @@ impl Links {
         Ok(())
     }
 
+    /// Leads packets for an address to an interface.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn add_host_route(&self, name: &str, address: Ipv4Addr) -> anyhow::Result<()> {
+        let route = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(address, 32)
+            .output_interface(self.index(name).await?)
+            .scope(RouteScope::Link)
+            .build();
+        self.handle.route().add(route).replace().execute().await?;
+        Ok(())
+    }
+
     /// Takes the IPv4 addresses, and the routes with them, from an interface.
     ///
     /// # Errors
@@ -108,25 +206,30 @@ impl Links {
         self.remove_addresses(index, None).await
     }
 
-    async fn remove_addresses(&self, index: u32, keep: Option<&Lease>) -> anyhow::Result<()> {
+    async fn remove_addresses(
+        &self,
+        index: u32,
+        keep: Option<(Ipv4Addr, u8)>,
+    ) -> anyhow::Result<()> {
         let mut addresses = self.handle.address().get().set_link_index_filter(index).execute();
         while let Some(message) = addresses.try_next().await? {
             let local = message.attributes.iter().find_map(|attribute| match attribute {
-                AddressAttribute::Local(std::net::IpAddr::V4(address)) => Some(*address),
+                AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
                 _ => None,
             });
             let Some(local) = local else { continue };
-            let kept = keep.is_some_and(|lease| {
-                lease.address == local && lease.prefix == message.header.prefix_len
-            });
-            if !kept {
+            if keep != Some((local, message.header.prefix_len)) {
                 self.handle.address().del(message).execute().await?;
             }
         }
         Ok(())
     }
 
-    async fn index(&self, name: &str) -> anyhow::Result<u32> {
+    /// An interface's number.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub async fn index(&self, name: &str) -> anyhow::Result<u32> {
         let link = self.handle.link().get().match_name(name.to_owned()).execute().try_next().await;
         let link = link?.ok_or_else(|| anyhow!("there is no interface {name}"))?;
         Ok(link.header.index)

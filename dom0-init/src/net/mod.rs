@@ -1,23 +1,38 @@
-//! The network daemon: brings every wired interface up and keeps it configured by DHCP.
+//! The network daemon: keeps the networks that guests can be on, and keeps the control domain
+//! configured by DHCP.
 //!
-//! IPv6 addresses come from router advertisements, which the kernel handles itself once an
-//! interface is up. What an interface has is written to [`status`] for the dashboard, and the
-//! name servers to `/etc/resolv.conf` ([`resolver`]).
+//! [`plan`] says which bridges there are to be, which network card is part of which, and where
+//! DHCP asks; [`bridges`] makes it so, [`clients`] asks, [`relay`] serves networks that the control
+//! domain relays for. IPv6 addresses come from router
+//! advertisements, which the kernel handles itself once an interface is up. What an interface has
+//! is written to [`status`] for the dashboard, and the name servers to `/etc/resolv.conf`
+//! ([`resolver`]). [`ports`] are guests' interfaces, which the toolstack connects.
 
+mod bridges;
 mod client;
+mod clients;
 mod dhcp;
+mod dhcp_server;
+mod dns;
+mod filter;
 pub mod interfaces;
 mod links;
+mod plan;
+pub mod ports;
+mod relay;
 mod resolver;
 pub mod status;
 
-use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
+use crate::host_config::{HostConfig, Version};
+use bridges::Bridges;
+use clients::Clients;
 use links::Links;
+use plan::Facts;
 
 /// Runs until the kernel's link events can't be received any more.
 ///
@@ -31,60 +46,46 @@ pub fn run(_arguments: &[String]) -> anyhow::Result<()> {
         .block_on(serve())
 }
 
+/// How often the host's configuration is looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
 async fn serve() -> anyhow::Result<()> {
     let (links, mut changes) = Links::open()?;
     links.bring_up("lo").await.context("can't bring up the loopback interface")?;
-    let mut clients = Clients { links, running: HashMap::new() };
-    clients.follow().await;
-    while changes.next().await {
-        clients.follow().await;
-    }
-    anyhow::bail!("the kernel's link events ended")
-}
-
-struct Client {
-    task: JoinHandle<()>,
-    carrier: watch::Sender<bool>,
-}
-
-/// One DHCP client for each wired interface.
-struct Clients {
-    links: Links,
-    running: HashMap<String, Client>,
-}
-
-impl Clients {
-    /// Starts clients for new interfaces, ends those of lost ones, passes carrier changes on.
-    async fn follow(&mut self) {
-        let present = interfaces::wired();
-        self.running.retain(|name, client| {
-            let keep = present.contains(name) && !client.task.is_finished();
-            if !keep {
-                client.task.abort();
-                status::forget(name);
+    let mut version = Version::now();
+    let mut config = load(&version);
+    let mut bridges = Bridges::new(links.clone());
+    let (tell, told) = watch::channel((Vec::new(), Facts::default()));
+    tokio::spawn(relay::run(links.clone(), told));
+    let mut clients = Clients::new(links);
+    loop {
+        let facts = Facts::gather();
+        let plan = plan::plan(&config.networks, &facts);
+        clients.end_others(&plan.clients);
+        bridges.follow(&plan).await;
+        clients.follow(&plan.clients).await;
+        tell.send_replace((config.networks.clone(), facts));
+        tokio::select! {
+            more = changes.next() => {
+                anyhow::ensure!(more, "the kernel's link events ended");
             }
-            keep
-        });
-        for name in present {
-            let carrier = interfaces::has_carrier(&name);
-            match self.running.get(&name) {
-                Some(client) => {
-                    client
-                        .carrier
-                        .send_if_modified(|old| std::mem::replace(old, carrier) != carrier);
-                }
-                None => self.start(name, carrier).await,
-            }
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        let newest = Version::now();
+        if newest != version {
+            version = newest;
+            config = load(&version);
         }
     }
+}
 
-    async fn start(&mut self, name: String, carrier: bool) {
-        if let Err(error) = self.links.bring_up(&name).await {
-            log::error!("{name}: can't bring it up: {error:#}");
-            return;
-        }
-        let (sender, receiver) = watch::channel(carrier);
-        let client = client::run(self.links.clone(), name.clone(), receiver);
-        self.running.insert(name, Client { task: tokio::spawn(client), carrier: sender });
+fn load(version: &Version) -> HostConfig {
+    let (config, notes) = HostConfig::load(version);
+    if let Some(file) = version.file() {
+        log::info!("the host's configuration is {file}");
     }
+    for note in notes {
+        log::warn!("{note}");
+    }
+    config
 }

@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use tokio::net::UnixListener;
 
+use super::changes;
 use super::messages::Refusal;
 use super::toolstack::Toolstack;
 use super::{SOCKET, Shared, lock};
@@ -89,6 +90,42 @@ fn act(
         (&Method::POST, ["v1", "domains"]) => {
             let create = serde_json::from_slice(body).context("the request isn't understood")?;
             json(&toolstack.create(create)?)
+        }
+        (&Method::GET, ["v1", "domains", name, "vifs"]) => {
+            let domain = toolstack.find(name)?;
+            json(&toolstack.vifs(domain)?)
+        }
+        (&Method::POST, ["v1", "domains", name, "vifs"]) => {
+            let domain = toolstack.find(name)?;
+            let attach = serde_json::from_slice(body).context("the request isn't understood")?;
+            json(&toolstack.attach_vif(domain, attach)?)
+        }
+        (&Method::DELETE, ["v1", "domains", name, "vifs", which]) => {
+            let domain = toolstack.find(name)?;
+            toolstack.detach_vif(domain, which)?;
+            Ok("{}".to_owned())
+        }
+        (&Method::GET, ["v1", "managed"]) => json(&toolstack.managed()),
+        (&Method::POST, ["v1", "managed"]) => {
+            let create = serde_json::from_slice(body).context("the request isn't understood")?;
+            json(&toolstack.define(create)?)
+        }
+        (&Method::POST, ["v1", "managed", name, "start"]) => {
+            let start = serde_json::from_slice(body).context("the request isn't understood")?;
+            json(&toolstack.start_managed(name, &start)?)
+        }
+        (&Method::DELETE, ["v1", "managed", name]) => {
+            toolstack.delete(name)?;
+            Ok("{}".to_owned())
+        }
+        (&Method::POST, ["v1", "domains", name, action @ ..])
+            if !matches!(
+                action,
+                ["pause" | "unpause" | "shutdown" | "reboot" | "destroy"] | ["rename", _]
+            ) =>
+        {
+            changes::act(toolstack, name, action, body)?;
+            Ok("{}".to_owned())
         }
         (&Method::POST, ["v1", "domains", name, action @ ..]) => {
             let domain = toolstack.find(name)?;

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::SOCKET;
-use super::messages::{Create, Created, Domain, Refusal};
+use super::messages::{AttachVif, Attached, Create, Created, Domain, Managed, Refusal, Start, Vif};
 
 /// Starts a guest.
 ///
@@ -33,11 +33,85 @@ pub fn domains() -> anyhow::Result<Vec<Domain>> {
 /// # Errors
 /// Why it isn't done.
 pub fn act(domain: &str, action: &str) -> anyhow::Result<()> {
-    if domain.is_empty() || domain.contains(['/', '?', '#', ' ', '%']) {
-        bail!("{domain:?} is no domain's name");
+    change(domain, action, &())
+}
+
+/// Has something done to a domain that takes more than a word to say.
+///
+/// # Errors
+/// Why it isn't done.
+pub fn change<Q: Serialize>(domain: &str, action: &str, how: &Q) -> anyhow::Result<()> {
+    ask::<_, serde_json::Value>(Method::POST, &path(domain, action)?, how).map(|_empty| ())
+}
+
+/// A domain's network interfaces.
+///
+/// # Errors
+/// When there is no such domain.
+pub fn vifs(domain: &str) -> anyhow::Result<Vec<Vif>> {
+    ask(Method::GET, &path(domain, "vifs")?, &())
+}
+
+/// Gives a domain a network interface.
+///
+/// # Errors
+/// Why it isn't given.
+pub fn attach_vif(domain: &str, vif: String) -> anyhow::Result<Attached> {
+    ask(Method::POST, &path(domain, "vifs")?, &AttachVif { vif })
+}
+
+/// Takes a network interface from a domain.
+///
+/// # Errors
+/// Why it isn't taken.
+pub fn detach_vif(domain: &str, which: &str) -> anyhow::Result<()> {
+    let path = format!("{}/{which}", path(domain, "vifs")?);
+    ask::<_, serde_json::Value>(Method::DELETE, &path, &()).map(|_empty| ())
+}
+
+fn path(domain: &str, rest: &str) -> anyhow::Result<String> {
+    Ok(format!("/v1/domains/{}/{rest}", segment(domain)?))
+}
+
+/// The guests that are known, whether they run or not.
+///
+/// # Errors
+/// When the daemon can't be asked.
+pub fn managed() -> anyhow::Result<Vec<Managed>> {
+    ask(Method::GET, "/v1/managed", &())
+}
+
+/// Keeps a guest's config.
+///
+/// # Errors
+/// Why it isn't kept.
+pub fn define(create: &Create) -> anyhow::Result<Created> {
+    ask(Method::POST, "/v1/managed", create)
+}
+
+/// Starts a guest whose config is kept.
+///
+/// # Errors
+/// Why it isn't started.
+pub fn start(name: &str, start: &Start) -> anyhow::Result<Created> {
+    ask(Method::POST, &format!("/v1/managed/{}/start", segment(name)?), start)
+}
+
+/// Forgets a guest's config.
+///
+/// # Errors
+/// Why it isn't forgotten.
+pub fn delete(name: &str) -> anyhow::Result<()> {
+    let path = format!("/v1/managed/{}", segment(name)?);
+    ask::<_, serde_json::Value>(Method::DELETE, &path, &()).map(|_empty| ())
+}
+
+/// A name as a part of a path.
+fn segment(name: &str) -> anyhow::Result<&str> {
+    if name.is_empty() || name.contains(['/', '?', '#', ' ', '%']) {
+        bail!("{name:?} is no domain's name");
     }
-    let path = format!("/v1/domains/{domain}/{action}");
-    ask::<_, serde_json::Value>(Method::POST, &path, &()).map(|_empty| ())
+    Ok(name)
 }
 
 fn ask<Q: Serialize, A: DeserializeOwned>(

@@ -112,6 +112,23 @@ pub fn remove(store: &mut Client, domain: u16, uuid: Uuid) -> Result<()> {
     })
 }
 
+/// Removes what stands there about domains that are gone without anybody having noticed.
+///
+/// # Errors
+/// As the store has it.
+pub fn sweep(store: &mut Client, present: &[u16]) -> Result<()> {
+    for name in store.list(Tx::NONE, "/local/domain")? {
+        let Ok(domain) = name.parse::<u16>() else { continue };
+        if domain == 0 || present.contains(&domain) {
+            continue;
+        }
+        let vm = store.read(Tx::NONE, &format!("{}/vm", home(domain)))?.unwrap_or_default();
+        let uuid = vm.rsplit('/').next().and_then(|uuid| Uuid::parse_str(uuid).ok());
+        remove(store, domain, uuid.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
 /// A domain's name, if it has one.
 pub fn name(store: &mut Client, domain: u16) -> Option<String> {
     store.read(Tx::NONE, &format!("{}/name", home(domain))).ok().flatten()

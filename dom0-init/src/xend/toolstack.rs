@@ -9,6 +9,7 @@ use toolstack::build::kernel::KernelCache;
 use toolstack::build::{self, Plan};
 use toolstack::config;
 use toolstack::config::cpus::CpuSet;
+use toolstack::config::disk::Disk;
 use toolstack::config::guest::{Action, Boot, Guest};
 use uuid::Uuid;
 use xenctl::Xen;
@@ -26,23 +27,32 @@ use super::messages::{Create, Created, Domain};
 use super::store_nodes;
 use crate::xm::domains::shutdown_reason;
 
+mod disks;
+mod dump;
+mod managed;
+mod memory;
+mod signals;
+mod vcpus;
+
 /// Unpacked kernels, in memory.
 const KERNELS: &str = "/run/xenolith/kernels";
+/// The kernel of guests that boot from their own disks: GRUB, where mkimage puts it.
+const PVGRUB: &str = "/usr/lib/xenolith/pvgrub";
 /// A guest that ends sooner than this after its start would only do so again.
 const TOO_SOON: Duration = Duration::from_secs(10);
 
 /// The toolstack.
 pub struct Toolstack {
-    xen: Xen,
-    store: Client,
+    pub(super) xen: Xen,
+    pub(super) store: Client,
     kernels: KernelCache,
-    guests: HashMap<u16, Running>,
+    pub(super) guests: HashMap<u16, Running>,
 }
 
 /// A guest that runs, or has just ended.
-struct Running {
-    definition: Definition,
-    guest: Guest,
+pub(super) struct Running {
+    pub(super) definition: Definition,
+    pub(super) guest: Guest,
     started: Instant,
     /// It ended, and what was to be done about it is done.
     settled: bool,
@@ -63,15 +73,28 @@ impl Toolstack {
     /// # Errors
     /// When the hypervisor doesn't say which there are.
     pub fn adopt(&mut self) -> anyhow::Result<()> {
-        for info in self.xen.domains()?.iter().filter(|info| info.domain != 0) {
+        let present = self.xen.domains()?;
+        for info in present.iter().filter(|info| info.domain != 0) {
             let uuid = Uuid::from_bytes(info.handle);
             let Some(definition) = Definition::of(uuid) else { continue };
-            let Ok((guest, _notes)) = read(&definition.create) else { continue };
+            if !definition.whole {
+                log::warn!("domain {} was being built when the daemon ended", info.domain);
+                self.take_away(info.domain)?;
+                continue;
+            }
+            let Ok(guest) = guest_of(&definition) else { continue };
             log::info!("{} (domain {}) goes on", guest.name, info.domain);
+            devices::vif::adopt(&mut self.store, info.domain)?;
             let running = Running { definition, guest, started: Instant::now(), settled: false };
             self.guests.insert(info.domain, running);
         }
-        Ok(())
+        for definition in Definition::all() {
+            if self.guests.values().all(|running| running.definition.uuid != definition.uuid) {
+                Definition::forget(definition.uuid);
+            }
+        }
+        let known: Vec<u16> = present.iter().map(|info| info.domain).collect();
+        Ok(store_nodes::sweep(&mut self.store, &known)?)
     }
 
     /// All domains.
@@ -96,11 +119,7 @@ impl Toolstack {
     /// What is wrong with its config or its files, or why the hypervisor refuses; nothing of it
     /// is left then.
     pub fn create(&mut self, create: Create) -> anyhow::Result<Created> {
-        let (guest, mut notes) = read(&create)?;
-        if !guest.vifs.is_empty() {
-            let file = &create.file;
-            notes.push(format!("{file}: vif: isn't connected yet: the guest has no network"));
-        }
+        let (guest, notes) = read(&create)?;
         if let Some(other) = self.domains()?.iter().find(|other| other.name == guest.name) {
             bail!(
                 "{} runs already, as domain {}: shut it down first, or give this one another name",
@@ -109,7 +128,7 @@ impl Toolstack {
             );
         }
         let uuid = guest.uuid.unwrap_or_else(Uuid::new_v4);
-        let domain = self.start(Definition { uuid, create }, guest.clone())?;
+        let domain = self.start(Definition::new(uuid, create), guest.clone())?;
         Ok(Created { domain, name: guest.name, notes })
     }
 
@@ -118,6 +137,16 @@ impl Toolstack {
     /// # Errors
     /// When there is none, or it is the control domain.
     pub fn find(&mut self, name: &str) -> anyhow::Result<u16> {
+        let found = self.find_any(name)?;
+        ensure!(found != 0, "Domain-0 is the control domain: use shutdown-host or reboot-host");
+        Ok(found)
+    }
+
+    /// The number of a domain that is named or numbered, which may be the control domain.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find_any(&mut self, name: &str) -> anyhow::Result<u16> {
         let all = self.domains()?;
         let found = all
             .iter()
@@ -126,10 +155,6 @@ impl Toolstack {
             .ok_or_else(|| {
                 anyhow!("there is no domain {name:?}: `xm list` shows those that there are")
             })?;
-        ensure!(
-            found.domain != 0,
-            "Domain-0 is the control domain: use shutdown-host or reboot-host"
-        );
         Ok(found.domain)
     }
 
@@ -174,15 +199,10 @@ impl Toolstack {
         let taken = self.domains()?.iter().any(|other| other.name == name);
         ensure!(!taken, "there is a domain {name} already");
         let text = format!("name=\"{name}\"");
-        if let Some(running) = self.guests.get_mut(&domain) {
-            let mut create = running.definition.create.clone();
-            create.overrides.retain(|known| !known.starts_with("name="));
-            create.overrides.push(text);
-            let (guest, _notes) = read(&create)?;
-            running.definition.create = create;
-            running.definition.keep()?;
-            running.guest = guest;
-        }
+        self.remember(domain, |definition| {
+            definition.create.overrides.retain(|known| !known.starts_with("name="));
+            definition.create.overrides.push(text);
+        })?;
         self.store.write(Tx::NONE, &format!("{}/name", store_nodes::home(domain)), name)?;
         Ok(())
     }
@@ -229,8 +249,8 @@ impl Toolstack {
         log::info!("{} (domain {domain}) is gone", running.guest.name);
         let uuid = running.definition.uuid;
         Definition::forget(uuid);
-        if let Err(error) = store_nodes::remove(&mut self.store, domain, uuid) {
-            log::warn!("{error}");
+        if let Err(error) = self.forget(domain, uuid) {
+            log::warn!("{error:#}");
         }
     }
 
@@ -283,11 +303,17 @@ impl Toolstack {
     }
 
     /// Builds, connects and runs a guest; takes it away again if one of that fails.
-    fn start(&mut self, definition: Definition, guest: Guest) -> anyhow::Result<u16> {
-        let built = build::build(&self.xen, &plan(&guest, definition.uuid)?, &self.kernels)?;
+    fn start(&mut self, mut definition: Definition, guest: Guest) -> anyhow::Result<u16> {
+        let plan = plan(&guest, definition.uuid)?;
+        // From here on a daemon that is started again knows what to take away.
+        definition.whole = false;
+        definition.keep()?;
+        let built = build::build(&self.xen, &plan, &self.kernels)
+            .inspect_err(|_error| Definition::forget(definition.uuid))?;
         let domain = built.domain;
         let paused = definition.create.paused;
-        let done = definition.keep().and_then(|()| self.connect(&built, &guest, &definition));
+        definition.whole = true;
+        let done = self.connect(&built, &guest, &definition).and_then(|()| definition.keep());
         let done =
             done.and_then(|()| if paused { Ok(()) } else { Ok(self.xen.unpause_domain(domain)?) });
         if let Err(error) = done {
@@ -310,7 +336,7 @@ impl Toolstack {
         store_nodes::write(&mut self.store, built, guest, definition.uuid)?;
         self.schedule(built.domain, guest)?;
         self.store.introduce(DomId(built.domain), build::STORE_FRAME, built.store_port)?;
-        devices::add_all(&mut self.store, built.domain, guest)
+        devices::add_all(&mut self.store, built.domain, guest, definition.uuid)
     }
 
     fn schedule(&self, domain: u16, guest: &Guest) -> anyhow::Result<()> {
@@ -334,12 +360,42 @@ impl Toolstack {
         Ok(())
     }
 
+    /// Changes what is known of a guest that runs, also for when it starts again.
+    pub(super) fn remember(
+        &mut self,
+        domain: u16,
+        change: impl FnOnce(&mut Definition),
+    ) -> anyhow::Result<()> {
+        let Some(running) = self.guests.get_mut(&domain) else { return Ok(()) };
+        let mut definition = running.definition.clone();
+        change(&mut definition);
+        running.guest = guest_of(&definition)?;
+        definition.keep()?;
+        running.definition = definition;
+        Ok(())
+    }
+
     fn take_away(&mut self, domain: u16) -> anyhow::Result<()> {
         let info = self.xen.domain(domain)?.ok_or_else(|| anyhow!("domain {domain} is gone"))?;
         self.xen.destroy_domain(domain)?;
-        store_nodes::remove(&mut self.store, domain, Uuid::from_bytes(info.handle))?;
+        self.forget(domain, Uuid::from_bytes(info.handle))
+    }
+
+    /// Removes what the host had for a guest that is gone.
+    fn forget(&mut self, domain: u16, uuid: Uuid) -> anyhow::Result<()> {
+        let vifs = devices::vif::numbers(&mut self.store, domain)?;
+        store_nodes::remove(&mut self.store, domain, uuid)?;
+        devices::vif::forget(domain, &vifs);
         Ok(())
     }
+}
+
+/// A guest as it is now: its config, and what was changed since.
+fn guest_of(definition: &Definition) -> anyhow::Result<Guest> {
+    let (mut guest, _notes) = read(&definition.create)?;
+    guest.disks.retain(|disk| !definition.detached.contains(&disk.device.number));
+    guest.disks.extend(definition.attached.iter().filter_map(|text| Disk::parse(text).ok()));
+    Ok(guest)
 }
 
 fn read(create: &Create) -> anyhow::Result<(Guest, Vec<String>)> {
@@ -348,8 +404,18 @@ fn read(create: &Create) -> anyhow::Result<(Guest, Vec<String>)> {
 }
 
 fn plan(guest: &Guest, uuid: Uuid) -> anyhow::Result<Plan> {
-    let Boot::Kernel { kernel, ramdisk, command_line } = &guest.boot else {
-        bail!("bootloader: this image has no GRUB for guests yet: give kernel= and ramdisk=");
+    let (kernel, ramdisk, command_line) = match &guest.boot {
+        Boot::Kernel { kernel, ramdisk, command_line } => {
+            (kernel.as_str(), ramdisk.as_deref(), command_line.as_str())
+        }
+        Boot::Pvgrub => {
+            ensure!(
+                Path::new(PVGRUB).exists(),
+                "bootloader: this image has no GRUB for guests at {PVGRUB}: make one with mkimage, \
+                 or give kernel= and ramdisk="
+            );
+            (PVGRUB, None, "")
+        }
     };
     Ok(Plan {
         uuid: uuid.into_bytes(),
@@ -357,7 +423,7 @@ fn plan(guest: &Guest, uuid: Uuid) -> anyhow::Result<Plan> {
         memory_mib: guest.memory_mib,
         max_memory_mib: guest.max_memory_mib,
         kernel: Path::new(kernel).to_owned(),
-        ramdisk: ramdisk.as_deref().map(|path| Path::new(path).to_owned()),
-        command_line: command_line.clone(),
+        ramdisk: ramdisk.map(|path| Path::new(path).to_owned()),
+        command_line: command_line.to_owned(),
     })
 }

@@ -3,8 +3,10 @@
 //!
 //! One thread waits for everything ([`serve`]); nothing here blocks. [`ring`] is the protocol of
 //! a shared page, [`rings`] the pages and event channels of the domains, [`sockets`] the
-//! programs' connections.
+//! programs' connections. What it knows is in a [`journal`], so that it may be killed and started
+//! again at any moment: domains go on.
 
+mod journal;
 mod ring;
 mod rings;
 mod server;
@@ -31,10 +33,12 @@ const FIRST_NODES: &[(&str, &str)] = &[
 /// # Errors
 /// When the socket or the way to the hypervisor can't be opened.
 pub fn run(_arguments: &[String]) -> anyhow::Result<()> {
-    let mut store = Store::new(Quota::default());
+    let (mut store, left) = Store::of_journal(Quota::default(), &journal::left()?);
     for (path, value) in FIRST_NODES {
         let path = Path::parse(path, DomId::CONTROL).context("a first node")?;
-        store.write(&path, value.as_bytes());
+        if store.tree().get(&path).is_none() {
+            store.write(&path, value.as_bytes());
+        }
     }
-    Server::new(store)?.serve()
+    Server::new(store, &left)?.serve()
 }

@@ -57,7 +57,8 @@ impl<P: Page> Ring<P> {
         self.page.store(CONNECTION, CONNECTED);
     }
 
-    /// Takes all bytes that are there.
+    /// Takes all bytes that are there. The other side may send more without an event until this
+    /// has given none.
     ///
     /// # Errors
     /// [`Broken`].
@@ -161,6 +162,41 @@ mod tests {
                 prop_assert!(sent <= RING_SIZE);
             }
         }
+    }
+
+    /// A page on which the guest sends more while the reader's index is on its way.
+    #[derive(Debug, Clone)]
+    struct Busy(Memory);
+
+    impl Page for Busy {
+        fn read(&self, offset: usize, into: &mut [u8]) -> bool {
+            self.0.read(offset, into)
+        }
+
+        fn write(&self, offset: usize, bytes: &[u8]) -> bool {
+            self.0.write(offset, bytes)
+        }
+
+        fn load(&self, offset: usize) -> u32 {
+            self.0.load(offset)
+        }
+
+        fn store(&self, offset: usize, value: u32) {
+            if offset == REQUESTS.consumed && value < 20 {
+                guest_sends(&self.0, b"payload");
+            }
+            self.0.store(offset, value);
+        }
+    }
+
+    #[test]
+    fn what_comes_while_it_is_read_is_there_afterwards() {
+        let page = Memory::new();
+        let mut ring = Ring::new(Busy(page.clone()));
+        guest_sends(&page, b"header of 16 byt");
+        assert_eq!(ring.receive(), Ok(b"header of 16 byt".to_vec()));
+        assert_eq!(ring.receive(), Ok(b"payload".to_vec()));
+        assert_eq!(ring.receive(), Ok(vec![]));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Waits for programs, guests and the hypervisor, and serves each.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use anyhow::Context;
 use mio::net::UnixListener;
@@ -12,8 +14,9 @@ use xen_abi::xen::Virq;
 use xenctl::evtchn::LocalPort;
 use xenctl::xen_abi;
 use xenstore::wire::{Assembler, Garbled};
-use xenstore::{ConnectionId, DomId, Store};
+use xenstore::{ConnectionId, DomId, Left, Store};
 
+use super::journal::Journal;
 use super::rings::{Presence, Rings};
 use super::sockets::{self, Clients, Goes};
 use crate::local_socket::listen_nonblocking;
@@ -31,8 +34,13 @@ pub struct Server {
     poll: Poll,
     /// Tells that some domain shut down or died.
     domain_exception: LocalPort,
+    /// Domains whose rings held something when they were last looked at, and may hold more
+    /// without an event.
+    look_again: BTreeSet<DomId>,
     /// What has come of the messages on rings.
-    incoming: std::collections::HashMap<DomId, Assembler>,
+    incoming: HashMap<DomId, Assembler>,
+    /// What a later process goes on from.
+    journal: Journal,
 }
 
 impl Server {
@@ -40,18 +48,38 @@ impl Server {
     ///
     /// # Errors
     /// Names what can't be opened.
-    pub fn new(mut store: Store) -> anyhow::Result<Self> {
+    pub fn new(mut store: Store, left: &BTreeMap<DomId, Left>) -> anyhow::Result<Self> {
         let mut rings = Rings::open()?;
         let domain_exception = rings.channels.bind_virq(Virq::DOM_EXC.0)?;
         let kernel = store.introduce(DomId::CONTROL);
+        if let Some(left) = left.get(&DomId::CONTROL) {
+            store.go_on(DomId::CONTROL, left);
+        }
         rings.connect_kernel(kernel)?;
+        let incoming = go_on(&mut store, &mut rings, left)?;
+        let journal = Journal::begin(&mut store)?;
         let mut listener = UnixListener::from_std(listen_nonblocking(sockets::SOCKET)?);
         let poll = Poll::new().context("can't wait for events")?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let channels = rings.channels.as_fd().as_raw_fd();
         poll.registry().register(&mut SourceFd(&channels), CHANNELS, Interest::READABLE)?;
-        let (clients, incoming) = Default::default();
-        Ok(Self { store, rings, clients, listener, poll, domain_exception, incoming })
+        let clients = Clients::default();
+        let mut server = Self {
+            store,
+            rings,
+            clients,
+            listener,
+            poll,
+            domain_exception,
+            look_again: BTreeSet::new(),
+            incoming,
+            journal,
+        };
+        // What came while nobody served.
+        left.keys().for_each(|domain| server.ring(*domain));
+        server.look_after_domains();
+        server.flush();
+        Ok(server)
     }
 
     /// Serves until the system fails it.
@@ -62,7 +90,8 @@ impl Server {
         log::info!("serving the store on {}", sockets::SOCKET);
         let mut events = Events::with_capacity(256);
         loop {
-            match self.poll.poll(&mut events, None) {
+            let patience = (!self.look_again.is_empty()).then_some(Duration::ZERO);
+            match self.poll.poll(&mut events, patience) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other.context("can't wait for events")?,
             }
@@ -76,6 +105,10 @@ impl Server {
                     }
                 }
             }
+            for domain in std::mem::take(&mut self.look_again) {
+                self.ring(domain);
+            }
+            self.journal.add(&mut self.store);
             self.flush();
         }
     }
@@ -124,13 +157,19 @@ impl Server {
             Ok(bytes) if bytes.is_empty() => {}
             Ok(bytes) => {
                 self.rings.notify(port);
+                self.look_again.insert(domain);
                 let mut incoming = self.incoming.remove(&domain).unwrap_or_default();
+                let was_partial = !incoming.pending().is_empty();
                 incoming.add(&bytes);
                 let done = serve(&mut self.store, &mut self.rings, connection, &mut incoming);
                 if let Err(garbled) = done {
                     return self.cut_off(domain, ERROR_PROTO, &garbled);
                 }
+                if was_partial || !incoming.pending().is_empty() {
+                    self.store.note_partial(domain, incoming.pending());
+                }
                 self.incoming.insert(domain, incoming);
+                self.journal.add(&mut self.store);
             }
         }
         // It may have made room.
@@ -141,6 +180,8 @@ impl Server {
         let Some(client) = self.clients.get(connection) else { return };
         let goes = if readable { client.receive() } else { Goes::On };
         let done = serve(&mut self.store, &mut self.rings, connection, &mut client.incoming);
+        // Before it is answered: what was answered is never forgotten.
+        self.journal.add(&mut self.store);
         if done.is_err()
             || goes == Goes::Away
             || client.send(connection, &mut self.store) == Goes::Away
@@ -230,6 +271,34 @@ impl Server {
             }
         }
     }
+}
+
+/// Goes on with the rings of guests that an earlier process served; gives what had come of their
+/// messages.
+fn go_on(
+    store: &mut Store,
+    rings: &mut Rings,
+    left: &BTreeMap<DomId, Left>,
+) -> anyhow::Result<HashMap<DomId, Assembler>> {
+    let present = rings.present()?;
+    let mut incoming = HashMap::new();
+    for (domain, left) in left {
+        let mut assembler = Assembler::default();
+        assembler.add(&left.partial);
+        if *domain == DomId::CONTROL {
+            incoming.insert(*domain, assembler);
+            continue;
+        }
+        if !present.contains_key(domain) {
+            log::info!("domain {domain} went while there was no store");
+            store.bury(*domain);
+        } else if let Err(error) = store.connect_again(*domain, left, rings) {
+            log::error!("domain {domain} isn't served any more: {error}");
+        } else {
+            incoming.insert(*domain, assembler);
+        }
+    }
+    Ok(incoming)
 }
 
 /// Does every request that has come whole.

@@ -20,6 +20,13 @@ pub struct Arguments {
     /// Leave the guest paused
     #[arg(short, long)]
     paused: bool,
+    #[command(flatten)]
+    config: Config,
+}
+
+/// A config and what is said besides.
+#[derive(Debug, clap::Args)]
+pub struct Config {
     /// The config: a path, or a name in /data/config/guests or /etc/xen
     config: String,
     /// Settings that win over the config's, for example memory=512
@@ -29,20 +36,26 @@ pub struct Arguments {
 
 /// Runs it.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let path = find(&arguments.config)?;
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("{}: can't be read", path.display()))?;
-    let created = client::create(&Create {
-        file: path.display().to_string(),
-        text,
-        overrides: arguments.overrides.clone(),
-        paused: arguments.paused,
-    })?;
+    let created = client::create(&arguments.config.request(arguments.paused)?)?;
     for note in &created.notes {
         eprintln!("{note}");
     }
     println!("Started domain {} (id={})", created.name, created.domain);
     if arguments.console { console::show(created.domain) } else { Ok(()) }
+}
+
+impl Config {
+    /// What the daemon is asked.
+    ///
+    /// # Errors
+    /// When the config can't be read.
+    pub fn request(&self, paused: bool) -> anyhow::Result<Create> {
+        let path = find(&self.config)?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("{}: can't be read", path.display()))?;
+        let file = path.display().to_string();
+        Ok(Create { file, text, overrides: self.overrides.clone(), paused })
+    }
 }
 
 fn find(config: &str) -> anyhow::Result<PathBuf> {

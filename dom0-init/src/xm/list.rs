@@ -8,6 +8,8 @@ use xenctl::xen_abi::sched::ShutdownReason;
 
 use super::domains;
 use super::output::{self, Format};
+use crate::xend::client;
+use crate::xend::messages::Managed;
 
 /// Arguments of `xm list`.
 #[derive(Debug, clap::Args)]
@@ -24,7 +26,8 @@ pub struct Arguments {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Row {
     name: String,
-    id: u16,
+    /// None: it is known, and doesn't run.
+    id: Option<u16>,
     uuid: String,
     memory_mib: u64,
     /// None: no limit.
@@ -41,14 +44,59 @@ struct Row {
 /// Runs it.
 pub fn run(arguments: &Arguments, format: Format) -> anyhow::Result<()> {
     let all = domains::open()?.domains()?;
-    let rows: Vec<Row> = domains::pick(all, &arguments.domains)?.iter().map(row).collect();
+    // Without the daemon those that run can be listed all the same.
+    let mut halted = client::managed().unwrap_or_default();
+    let running: Vec<Row> = all.iter().map(row).collect();
+    halted.retain(|managed| running.iter().all(|row| row.name != managed.name));
+    let rows = if arguments.domains.is_empty() {
+        running.into_iter().chain(halted.iter().map(halted_row)).collect()
+    } else {
+        pick(all, &halted, &arguments.domains)?
+    };
     output::print(format, &rows, || if arguments.long { long(&rows) } else { table(&rows) })
+}
+
+/// The domains of the given names or numbers, in that order.
+fn pick(
+    all: Vec<GetDomainInfo>,
+    halted: &[Managed],
+    wanted: &[String],
+) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for wish in wanted {
+        match halted.iter().find(|managed| managed.name == *wish) {
+            Some(managed) => rows.push(halted_row(managed)),
+            None => {
+                let found = domains::pick(all.clone(), std::slice::from_ref(wish))?;
+                rows.extend(found.iter().map(row));
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// A guest that is known, and doesn't run.
+fn halted_row(managed: &Managed) -> Row {
+    Row {
+        name: managed.name.clone(),
+        id: None,
+        uuid: managed.uuid.to_string(),
+        memory_mib: managed.memory_mib,
+        max_memory_mib: None,
+        vcpus: managed.vcpus,
+        max_vcpus: managed.vcpus,
+        state: String::new(),
+        cpu_seconds: 0.0,
+        cpu_pool: 0,
+        container: "hvm",
+        shutdown_reason: None,
+    }
 }
 
 fn row(domain: &GetDomainInfo) -> Row {
     Row {
         name: domains::name(domain.domain),
-        id: domain.domain,
+        id: Some(domain.domain),
         uuid: domains::uuid(domain).to_string(),
         memory_mib: domains::memory_kib(domain) / 1024,
         max_memory_mib: domains::max_memory_kib(domain).map(|kib| kib / 1024),
@@ -81,11 +129,12 @@ fn table(rows: &[Row]) -> String {
     let mut text =
         "Name                                        ID   Mem VCPUs\tState\tTime(s)\n".to_owned();
     for row in rows {
+        let id = row.id.map(|id| id.to_string()).unwrap_or_default();
         // Writing to a string can't fail.
         let _infallible = writeln!(
             text,
-            "{:<40} {:>5} {:>5} {:>5}     {}  {:>8.1}",
-            row.name, row.id, row.memory_mib, row.vcpus, row.state, row.cpu_seconds
+            "{:<40} {id:>5} {:>5} {:>5}     {:<6}  {:>8.1}",
+            row.name, row.memory_mib, row.vcpus, row.state, row.cpu_seconds
         );
     }
     text
@@ -96,7 +145,7 @@ fn long(rows: &[Row]) -> String {
     let mut text = String::new();
     for row in rows {
         let fields = [
-            ("domid", row.id.to_string()),
+            ("domid", row.id.map(|id| id.to_string()).unwrap_or_default()),
             ("name", row.name.clone()),
             ("uuid", row.uuid.clone()),
             ("container", row.container.to_owned()),
@@ -128,12 +177,24 @@ mod tests {
 
     #[test]
     fn the_table_is_that_of_xen() {
-        let rows = [row(&domain(0, DOMINF_RUNNING)), row(&domain(12, DOMINF_SHUTDOWN))];
+        let managed = Managed {
+            name: "web".into(),
+            uuid: uuid::Uuid::nil(),
+            memory_mib: 256,
+            vcpus: 1,
+            autostart: false,
+        };
+        let rows = [
+            row(&domain(0, DOMINF_RUNNING)),
+            row(&domain(12, DOMINF_SHUTDOWN)),
+            halted_row(&managed),
+        ];
         assert_eq!(
             table(&rows),
             "Name                                        ID   Mem VCPUs\tState\tTime(s)\n\
              Domain-0                                     0   512     2     r-----      12.3\n\
-             (null)                                      12   512     2     ---s--      12.3\n"
+             (null)                                      12   512     2     ---s--      12.3\n\
+             web                                              256     1                  0.0\n"
         );
     }
 

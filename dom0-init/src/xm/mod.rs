@@ -4,18 +4,25 @@
 //! kernel), and formats them; the formatting is separate from the gathering, and tested without
 //! either. Where there is a table, `-o json` gives it to programs.
 
+mod block;
 mod console;
 mod create;
 mod debug_keys;
 mod dmesg;
 pub mod domains;
+mod dump_core;
 mod info;
 mod life;
 mod list;
 mod log_command;
+mod managed;
+mod network;
 mod output;
 mod perf;
 pub mod power;
+mod resources;
+mod sched;
+mod signals;
 mod top;
 mod uptime;
 mod vcpu_list;
@@ -29,6 +36,8 @@ use output::Format;
 
 /// The id of arguments that name a domain, for completion.
 pub const DOMAIN_ARGUMENT: &str = "domain";
+/// The id of arguments that name a guest whose config is kept.
+pub const MANAGED_ARGUMENT: &str = "managed";
 
 /// Manages a Xenolith machine and its guests.
 #[derive(Debug, Parser)]
@@ -63,6 +72,41 @@ enum Command {
     Domid(life::One),
     /// Show a domain's name
     Domname(life::One),
+    /// Give a guest a network interface
+    NetworkAttach(network::Attach),
+    /// Take a network interface from a guest
+    NetworkDetach(network::Detach),
+    /// List the network interfaces of guests
+    NetworkList(network::List),
+    /// Keep a guest's config, to start it by name
+    New(managed::New),
+    /// Start a guest whose config is kept
+    Start(managed::StartArguments),
+    /// Forget a guest's config
+    Delete(managed::Delete),
+    /// Have a guest give memory back or take some
+    MemSet(resources::MemoryArguments),
+    /// Limit a guest's memory
+    MemMax(resources::MemoryArguments),
+    /// Have a guest use so many of its vCPUs
+    VcpuSet(resources::VcpuSet),
+    /// Say which CPUs a vCPU may run on
+    VcpuPin(resources::VcpuPin),
+    /// Show or set domains' shares of the CPUs
+    #[command(name = "sched-credit2", visible_alias = "sched-credit")]
+    SchedCredit2(sched::Arguments),
+    /// Give a running guest a disk
+    BlockAttach(block::AttachArguments),
+    /// Take a disk from a running guest
+    BlockDetach(block::DetachArguments),
+    /// List guests' disks
+    BlockList(block::ListArguments),
+    /// Press a magic key in a guest's kernel
+    Sysrq(signals::SysRq),
+    /// Raise an interrupt or press a button in a guest
+    Trigger(signals::TriggerArguments),
+    /// Write a guest's memory and registers to a file
+    DumpCore(dump_core::Arguments),
     /// Show the machine and its hypervisor
     Info(info::Arguments),
     /// List domains with their memory, vCPUs, state and CPU time
@@ -119,6 +163,23 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Rename(arguments) => life::rename(&arguments),
         Command::Domid(arguments) => life::domid(&arguments),
         Command::Domname(arguments) => life::domname(&arguments),
+        Command::NetworkAttach(arguments) => network::attach(&arguments),
+        Command::NetworkDetach(arguments) => network::detach(&arguments),
+        Command::NetworkList(arguments) => network::list(&arguments, format),
+        Command::New(arguments) => managed::new(&arguments),
+        Command::Start(arguments) => managed::start(&arguments),
+        Command::Delete(arguments) => managed::delete(&arguments),
+        Command::MemSet(arguments) => resources::mem_set(&arguments),
+        Command::MemMax(arguments) => resources::mem_max(&arguments),
+        Command::VcpuSet(arguments) => resources::vcpu_set(&arguments),
+        Command::VcpuPin(arguments) => resources::vcpu_pin(&arguments),
+        Command::SchedCredit2(arguments) => sched::run(&arguments, format),
+        Command::BlockAttach(arguments) => block::attach(&arguments),
+        Command::BlockDetach(arguments) => block::detach(&arguments),
+        Command::BlockList(arguments) => block::list(&arguments, format),
+        Command::Sysrq(arguments) => signals::sysrq(&arguments),
+        Command::Trigger(arguments) => signals::trigger(&arguments),
+        Command::DumpCore(arguments) => dump_core::run(&arguments),
         Command::Info(arguments) => info::run(&arguments, format),
         Command::List(arguments) => list::run(&arguments, format),
         Command::VcpuList(arguments) => vcpu_list::run(&arguments, format),
@@ -160,6 +221,12 @@ pub fn domain_names() -> Vec<String> {
         .and_then(|xen| xen.domains())
         .map(|all| all.iter().map(|domain| domains::name(domain.domain)).collect())
         .unwrap_or_default()
+}
+
+/// The names of the guests whose configs are kept.
+pub fn managed_names() -> Vec<String> {
+    let managed = crate::xend::client::managed().unwrap_or_default();
+    managed.into_iter().map(|managed| managed.name).collect()
 }
 
 #[cfg(test)]

@@ -5,17 +5,23 @@
 //! kernel serves the backend as soon as it appears.
 
 pub mod disk;
+pub mod vif;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use uuid::Uuid;
 use xenctl::xen_abi::io::xenbus::XenbusState;
 use xenstore::DomId;
 use xenstore::client::{Client, Tx};
 use xenstore::permission::{Access, Permission};
 
+use crate::host_config::HostConfig;
+
 /// How long a backend may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long both ends may take to let go of a device.
+const LEAVE: Duration = Duration::from_secs(10);
 /// How long between two looks at its state.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -73,6 +79,27 @@ impl Device {
         Ok(())
     }
 
+    /// Whether it is there.
+    ///
+    /// # Errors
+    /// As the store has it.
+    pub fn exists(&self, store: &mut Client) -> anyhow::Result<bool> {
+        Ok(store.read(Tx::NONE, &format!("{}/state", self.backend()))?.is_some())
+    }
+
+    /// Makes both ends vanish.
+    ///
+    /// # Errors
+    /// As the store has it.
+    pub fn remove(&self, store: &mut Client) -> anyhow::Result<()> {
+        let (frontend, backend) = (self.frontend(), self.backend());
+        store.transact(|store, tx| {
+            store.remove(tx, &frontend)?;
+            store.remove(tx, &backend)
+        })?;
+        Ok(())
+    }
+
     /// Waits until the control domain's kernel serves it.
     ///
     /// # Errors
@@ -111,6 +138,28 @@ impl Device {
     }
 }
 
+/// Asks both ends of a device to let go of it, and waits until they have.
+///
+/// # Errors
+/// When they don't.
+pub fn close(store: &mut Client, device: &Device) -> anyhow::Result<()> {
+    let backend = device.backend();
+    store.transact(|store, tx| {
+        store.write(tx, &format!("{backend}/online"), "0")?;
+        store.write(tx, &format!("{backend}/state"), &XenbusState::CLOSING.0.to_string())
+    })?;
+    let deadline = Instant::now() + LEAVE;
+    loop {
+        let state = store.read(Tx::NONE, &format!("{backend}/state"))?;
+        let state = state.and_then(|state| state.parse().ok()).map(XenbusState);
+        if matches!(state, None | Some(XenbusState::CLOSED)) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "the guest doesn't let go of it within {LEAVE:?}");
+        std::thread::sleep(PAUSE);
+    }
+}
+
 fn common(
     mut nodes: Nodes,
     other: &'static str,
@@ -135,12 +184,25 @@ pub fn add_all(
     store: &mut Client,
     domain: u16,
     guest: &toolstack::config::guest::Guest,
+    uuid: Uuid,
 ) -> anyhow::Result<()> {
     // The backends come up side by side.
     let mut waiting = Vec::new();
     for disk in &guest.disks {
         let added = disk::add(store, domain, disk);
         waiting.push((disk, added.with_context(|| format!("disk {}", disk.device))?));
+    }
+    let host = HostConfig::current();
+    let mut vifs = Vec::new();
+    for (number, vif) in (0..).zip(&guest.vifs) {
+        let mac = vif.mac.unwrap_or_else(|| vif::usual_mac(uuid, number));
+        let device = vif::device(domain, number);
+        let added = vif::add(store, &device, mac, vif, &host);
+        added.with_context(|| format!("vif {number}"))?;
+        vifs.push(device);
+    }
+    for device in &vifs {
+        vif::connect(store, device).with_context(|| format!("vif {}", device.number))?;
     }
     for (disk, attached) in &waiting {
         attached.wait_until_opened(store).with_context(|| format!("disk {}", disk.device))?;

@@ -28,6 +28,8 @@ pub const STORE_FRAME: u64 = 0xFEFFC;
 pub const CONSOLE_FRAME: u64 = 0xFEFFF;
 /// Where the ACPI tables lie.
 pub const ACPI: u64 = 0xFC00_0000;
+/// More than they take.
+const MOST_ACPI: u64 = 4 * PAGE;
 
 /// The spans of RAM of a guest.
 pub fn ram(bytes: u64) -> Vec<Span> {
@@ -37,6 +39,17 @@ pub fn ram(bytes: u64) -> Vec<Span> {
         spans.push(Span::new(FOUR_GIB, bytes - low));
     }
     spans
+}
+
+/// Every frame where a guest that has so many pages may have one, in order.
+pub fn frames(pages: u64) -> Vec<u64> {
+    let mut spans: Vec<Span> = ram(pages.saturating_mul(PAGE));
+    spans.push(Span::new(ACPI, MOST_ACPI));
+    spans.push(Span::new(SPECIAL_FIRST * PAGE, SPECIAL_COUNT * PAGE));
+    let mut frames: Vec<u64> =
+        spans.iter().flat_map(|span| span.start / PAGE..span.end.div_ceil(PAGE)).collect();
+    frames.sort_unstable();
+    frames
 }
 
 /// What the guest is told about its memory.

@@ -8,6 +8,7 @@ mod error;
 mod guest_memory;
 pub mod kernel;
 mod memory;
+pub(crate) mod records;
 mod vcpu;
 
 use std::fs::File;
@@ -29,7 +30,7 @@ pub use error::BuildError;
 use error::Step;
 use guest_memory::GuestMemory;
 use kernel::KernelCache;
-pub use memory::{CONSOLE_FRAME, STORE_FRAME};
+pub use memory::{CONSOLE_FRAME, STORE_FRAME, frames};
 
 const MIB: u64 = 1 << 20;
 /// What a domain may have beyond its memory: shared pages, tables, what backends need.

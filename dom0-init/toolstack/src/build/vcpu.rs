@@ -2,7 +2,9 @@
 //! where everything is in EBX.
 
 use xen_abi::hvm::save::{Cpu, Descriptor, Header, Mtrr, RecordType};
-use zerocopy::{FromBytes, FromZeros, IntoBytes};
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::records::record;
 
 /// Attributes in the packed form: flat 32-bit code, flat 32-bit data, a busy 32-bit TSS.
 const CODE: u32 = 0xC9B;
@@ -21,7 +23,7 @@ const MTRR_DEFAULT: u64 = 1 << 11 | 6;
 /// Records that make every vCPU's memory cached.
 pub fn memory_types(saved: &[u8], vcpus: u32) -> Vec<Vec<u8>> {
     let header = header(saved);
-    let Some(mtrr) = record::<Mtrr>(saved, RecordType::MTRR) else { return Vec::new() };
+    let Some(mtrr) = record::<Mtrr>(saved, RecordType::MTRR, None) else { return Vec::new() };
     let mtrr = Mtrr { msr_mtrr_def_type: MTRR_DEFAULT, ..mtrr };
     (0..u16::try_from(vcpus).unwrap_or(u16::MAX))
         .map(|vcpu| context(&header, RecordType::MTRR, vcpu, &mtrr))
@@ -55,7 +57,7 @@ pub fn first_vcpu(saved: &[u8], entry: u64, start_info: u64) -> Vec<u8> {
 
 /// The header of what the hypervisor saved, which it wants to see again.
 fn header(saved: &[u8]) -> Header {
-    record(saved, RecordType::HEADER).unwrap_or_default()
+    record(saved, RecordType::HEADER, None).unwrap_or_default()
 }
 
 /// A context of one record: header, record, end.
@@ -77,21 +79,6 @@ fn context<T: IntoBytes + zerocopy::Immutable>(
     bytes
 }
 
-/// The first record of a type.
-fn record<T: FromBytes>(mut saved: &[u8], typecode: RecordType) -> Option<T> {
-    loop {
-        let (descriptor, rest) = Descriptor::read_from_prefix(saved).ok()?;
-        let (value, rest) = rest.split_at_checked(usize::try_from(descriptor.length).ok()?)?;
-        if descriptor.typecode == typecode {
-            return T::read_from_prefix(value).ok().map(|(value, _)| value);
-        }
-        if descriptor.typecode == RecordType::END {
-            return None;
-        }
-        saved = rest;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,9 +95,9 @@ mod tests {
     #[test]
     fn the_first_vcpu_starts_in_protected_mode() {
         let bytes = first_vcpu(&saved(), 0x100_0000, 0x2000);
-        let cpu: Cpu = record(&bytes, RecordType::CPU).unwrap();
+        let cpu: Cpu = record(&bytes, RecordType::CPU, None).unwrap();
         assert_eq!((cpu.rip, cpu.rbx, cpu.cr0, cpu.cs_arbytes), (0x100_0000, 0x2000, 0x11, 0xC9B));
-        assert_eq!(record::<Header>(&bytes, RecordType::HEADER).unwrap().cpuid, 0x77);
+        assert_eq!(record::<Header>(&bytes, RecordType::HEADER, None).unwrap().cpuid, 0x77);
         assert_eq!(bytes.len(), 8 + 24 + 8 + 1032 + 8);
     }
 
@@ -118,7 +105,7 @@ mod tests {
     fn memory_is_cached_on_every_vcpu() {
         let all = memory_types(&saved(), 3);
         assert_eq!(all.len(), 3);
-        let mtrr: Mtrr = record(&all[2], RecordType::MTRR).unwrap();
+        let mtrr: Mtrr = record(&all[2], RecordType::MTRR, None).unwrap();
         assert_eq!((mtrr.msr_mtrr_def_type, mtrr.msr_pat_cr), (0x806, 5));
     }
 

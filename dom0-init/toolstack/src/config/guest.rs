@@ -39,6 +39,8 @@ pub struct Guest {
     pub on_reboot: Action,
     /// When it crashes.
     pub on_crash: Action,
+    /// Whether it starts with the machine, when its config is kept.
+    pub autostart: bool,
 }
 
 /// How a guest starts.

@@ -43,6 +43,8 @@ const KEYS: &[&str] = &[
     "on_reboot",
     "on_crash",
     "on_shutdown",
+    "on_xend_start",
+    "on_xend_stop",
     "builder",
     "type",
 ];
@@ -138,6 +140,7 @@ impl Reader {
             on_poweroff: self.action("on_poweroff", Action::Destroy),
             on_reboot: self.action("on_reboot", Action::Restart),
             on_crash: self.action("on_crash", Action::Restart),
+            autostart: self.some_text("on_xend_start").is_some_and(|text| text == "start"),
         }
     }
 

@@ -23,6 +23,14 @@ pub struct Rate {
     pub microseconds: u64,
 }
 
+/// As it is written in configs; at least as much as it is.
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let per_second = (u128::from(self.bytes) * 1_000_000).div_ceil(self.microseconds.into());
+        write!(f, "{per_second}B/s@{}us", self.microseconds)
+    }
+}
+
 /// A guest's network interface. What is `None` is chosen for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vif {
@@ -42,6 +50,29 @@ pub struct Vif {
     pub gateway: Option<IpAddr>,
     /// The card that an HVM guest sees.
     pub model: Option<String>,
+}
+
+/// As [`Vif::parse`] reads it.
+impl fmt::Display for Vif {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        let fields = [
+            ("mac", self.mac.map(|mac| mac.to_string())),
+            ("bridge", self.bridge.clone()),
+            ("ip", (!addresses.is_empty()).then(|| addresses.join(" "))),
+            ("script", self.script.clone()),
+            ("vifname", self.name.clone()),
+            ("rate", self.rate.map(|rate| rate.to_string())),
+            ("model", self.model.clone()),
+            ("gateway", self.gateway.map(|gateway| gateway.to_string())),
+        ];
+        let given = fields.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+        for (index, (key, value)) in given.enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            write!(f, "{comma}{key}={value}")?;
+        }
+        Ok(())
+    }
 }
 
 const KEYS: &str = "mac, ip, bridge, script, vifname, rate, model, gateway";
@@ -212,6 +243,19 @@ mod tests {
         ] {
             let error = Vif::parse(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for text in [
+            "",
+            "mac=00:16:3e:00:00:0a,bridge=xenbr1,ip=10.0.0.2 fe80::1,script=vif-bridge",
+            "vifname=web0,rate=50Kb/s,model=e1000,gateway=10.0.0.1",
+            "rate=1GB/s@20ms",
+            "rate=7B/s@1s",
+        ] {
+            assert_eq!(vif(&vif(text).to_string()), vif(text), "{text}");
         }
     }
 
