@@ -17,6 +17,7 @@ use crate::recipe::{self, Appliance, Kind, Recipe};
 use crate::scratch::Scratch;
 use crate::stage::initramfs::Initramfs;
 use crate::stage::kernel::{self, Kernel};
+use crate::stage::pvgrub;
 use crate::tools::Tools;
 use std::path::{Path, PathBuf};
 
@@ -248,7 +249,7 @@ impl Plan<'_> {
         let archive = || project.archive();
         let kernel = kernel::prepare(archive, &project.cache(), self.recipe, &self.lock, pattern)?;
         let work = Scratch::folder(&built.folder.join("work"))?;
-        let content = self.content(built.id, &kernel, work.path())?;
+        let content = self.content(built.id, &kernel, tools, work.path())?;
         let mut finished = Vec::new();
         for ((medium, target), name) in built.media.iter().zip(names) {
             let _step = Step::spinner(&format!("writing {name}"));
@@ -279,9 +280,15 @@ impl Plan<'_> {
     }
 
     /// Stages the files that all media carry.
-    fn content(&self, id: Sha256, kernel: &Kernel, work: &Path) -> Result<Content, Error> {
+    fn content(
+        &self,
+        id: Sha256,
+        kernel: &Kernel,
+        tools: &Tools,
+        work: &Path,
+    ) -> Result<Content, Error> {
         let initramfs = work.join(content::INITRAMFS);
-        self.initramfs(kernel, &initramfs)?;
+        self.initramfs(kernel, pvgrub::build(tools, work)?, &initramfs)?;
         let menu =
             grub::menu(self.appliance, &self.request.hypervisor_args, &self.request.kernel_args)
                 .into_bytes();
@@ -301,7 +308,7 @@ impl Plan<'_> {
         })
     }
 
-    fn initramfs(&self, kernel: &Kernel, target: &Path) -> Result<(), Error> {
+    fn initramfs(&self, kernel: &Kernel, pvgrub: Vec<u8>, target: &Path) -> Result<(), Error> {
         let _step = Step::spinner("packing the initramfs");
         let mut initramfs = Initramfs::default();
         for folder in ["dev", "proc", "run", "sys", "tmp", "var"] {
@@ -329,6 +336,7 @@ impl Plan<'_> {
         }
         initramfs.bytes("etc/os-release", os_release(self.appliance));
         initramfs.file("init", &self.dom0_init, true);
+        initramfs.bytes(pvgrub::PLACE, pvgrub);
         self.lay_over(&mut initramfs)?;
         let size = initramfs.write(target, self.epoch)?;
         progress::detail(&format!("initramfs: {} unpacked", progress::human(size)));

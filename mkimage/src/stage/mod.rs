@@ -5,3 +5,4 @@ pub mod initramfs;
 pub mod kernel;
 pub mod modinfo;
 pub mod modules;
+pub mod pvgrub;
