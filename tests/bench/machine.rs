@@ -9,8 +9,7 @@ use mkimage::disk::content;
 use mkimage::project::Project;
 use mkimage::qemu::{self, Machine};
 use mkimage::stage::initramfs::Initramfs;
-use mkimage::tools::Tools;
-use xenolith_tests::images;
+use xenolith_tests::images::{self, Images};
 
 /// For a boot, on a slow host that does other work too.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -31,7 +30,7 @@ pub enum Boot {
 /// What is booted.
 #[derive(Debug)]
 pub struct Bench {
-    tools: Tools,
+    images: &'static Images,
     hypervisor: PathBuf,
     kernel: PathBuf,
     initramfs: PathBuf,
@@ -42,11 +41,16 @@ impl Bench {
     pub fn prepare() -> Result<Self, Box<dyn Error>> {
         let images = images::appliance();
         Ok(Self {
-            tools: images.tools.clone(),
+            images,
             hypervisor: images.file(content::HYPERVISOR),
             kernel: images.file(content::KERNEL),
             initramfs: initramfs(&images::project())?,
         })
+    }
+
+    /// The appliance.
+    pub fn images(&self) -> &Images {
+        self.images
     }
 
     /// The hypervisor's size on media.
@@ -91,7 +95,7 @@ impl Bench {
                 modules: vec![(self.kernel.clone(), "console=hvc0".to_owned()), initramfs],
             },
         };
-        Machine::new(&self.tools, boot).cpus(1).nic(None)
+        Machine::new(&self.images.tools, boot).cpus(1).nic(None)
     }
 }
 

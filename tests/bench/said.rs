@@ -56,7 +56,9 @@ pub struct Exits(Vec<(String, u64)>);
 impl Exits {
     /// Reads the hypervisor's report, which goes on with hypercalls by number.
     pub fn read(said: &str) -> Self {
-        let counts = said.lines().filter_map(|line| {
+        // The last line may not be there whole yet.
+        let whole = said.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let counts = whole.lines().filter_map(|line| {
             let (_, report) = line.split_once("  d0: ")?;
             let (reason, count) = report.trim_end().split_once(' ')?;
             Some((reason.to_owned(), count.parse().ok()?))

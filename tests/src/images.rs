@@ -7,6 +7,7 @@ use mkimage::assemble::{self, Built, Medium, Output, Request};
 use mkimage::disk::content;
 use mkimage::project::{Options, Project};
 use mkimage::qemu::Boot;
+use mkimage::stage::kernel::{self, Kernel};
 use mkimage::tools::Tools;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -42,6 +43,18 @@ pub fn appliance() -> &'static Images {
         say(&format!("the appliance is built: {} s", start.elapsed().as_secs()));
         Images { tools, built }
     })
+}
+
+/// The appliance's kernel as it is packaged, with all its modules.
+pub fn kernel() -> Kernel {
+    let project = project();
+    let prepared = project.recipe("appliance").and_then(|recipe| {
+        let lock = project.lock(&recipe)?;
+        let appliance = recipe.appliance.as_ref().expect("the recipe of an appliance");
+        let pattern = &appliance.kernel.package;
+        kernel::prepare(|| project.archive(), &project.cache(), &recipe, &lock, pattern)
+    });
+    prepared.unwrap_or_else(|error| panic!("the kernel can't be prepared: {error}"))
 }
 
 /// The checkout.

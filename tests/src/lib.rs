@@ -4,7 +4,11 @@
 //! The tests themselves are `rules/` (the tree keeps its own rules) and `vm/` (finished images
 //! boot); `guests/` holds kernels that check the hypervisor from inside.
 
+pub mod data_disk;
+pub mod guest;
+pub mod host;
 pub mod images;
+pub mod linux_guests;
 pub mod tree;
 pub mod turns;
 pub mod vm;

@@ -11,6 +11,10 @@ const BOOT: Duration = Duration::from_secs(240);
 const COMMAND: Duration = Duration::from_secs(60);
 /// For an orderly shutdown.
 const END: Duration = Duration::from_secs(90);
+/// For the hypervisor to report on itself.
+const REPORTS: Duration = Duration::from_secs(5);
+/// Hands the console to the hypervisor, has it print all reports, and hands the console back.
+const ALL_REPORTS: &str = "\x01\x01\x01*\x01\x01\x01";
 /// The prompt of the appliance, at the start of a line.
 const PROMPT: &str = "\nxm> ";
 
@@ -27,7 +31,8 @@ pub struct Vm {
 impl Vm {
     /// Waits for its turn and starts a machine with so many CPUs.
     pub fn start(name: &str, machine: Machine, cpus: u32) -> Self {
-        let turn = Turn::wait(cpus);
+        // Of several CPUs, the first runs no guests and is idle.
+        let turn = Turn::wait(cpus.saturating_sub(1).max(1));
         let machine = machine.cpus(cpus).args(["-no-reboot"]);
         let running = machine.start().unwrap_or_else(|error| panic!("{name}: {error}"));
         Self { running, _turn: turn, name: name.to_owned(), started: Instant::now() }
@@ -39,8 +44,27 @@ impl Vm {
 
     /// Waits until the console says `pattern`; returns what it said up to there.
     pub fn expect(&mut self, pattern: &str, patience: Duration) -> String {
-        let said = self.running.wait_for(pattern, patience);
-        said.unwrap_or_else(|error| panic!("{}: {error}", self.name))
+        self.expect_any(&[pattern], patience).1
+    }
+
+    /// As [`Self::expect`], for the first of several patterns; returns its number too.
+    pub fn expect_any(&mut self, patterns: &[&str], patience: Duration) -> (usize, String) {
+        let said = self.running.wait_for_any(patterns, patience);
+        said.unwrap_or_else(|error| self.fail(&error.to_string()))
+    }
+
+    /// Fails the test, with what the hypervisor has to say about the machine.
+    ///
+    /// # Panics
+    /// Always.
+    pub fn fail(&mut self, why: &str) -> ! {
+        let before = self.running.console().len();
+        if self.running.send(ALL_REPORTS).is_ok() {
+            std::thread::sleep(REPORTS);
+        }
+        let console = self.running.console();
+        let reports = console.get(before..).unwrap_or_default();
+        panic!("{}: {why}\nthe hypervisor's reports:\n{reports}", self.name)
     }
 
     /// Waits for the appliance's prompt; returns the console's output of the boot.
@@ -52,12 +76,17 @@ impl Vm {
 
     /// Runs a command at the prompt; returns what it printed.
     pub fn command(&mut self, line: &str) -> String {
+        self.command_within(line, COMMAND)
+    }
+
+    /// Runs a command that may take longer than others.
+    pub fn command_within(&mut self, line: &str, patience: Duration) -> String {
         let sent = self.running.send_line(line);
         sent.unwrap_or_else(|error| panic!("{}: {error}", self.name));
-        let said = self.expect(PROMPT, COMMAND);
+        let said = self.expect(PROMPT, patience);
         // The line editor echoes what was typed.
-        let printed = said.split_once('\n').map_or("", |(_, printed)| printed);
-        printed.strip_suffix(PROMPT).unwrap_or(printed).to_owned()
+        let said = said.strip_suffix(PROMPT).unwrap_or(&said);
+        said.split_once('\n').map_or("", |(_, printed)| printed).to_owned()
     }
 
     /// Types at the prompt a command that ends the machine, and waits for that.
@@ -70,7 +99,7 @@ impl Vm {
     /// Waits until the machine has powered off or asked for a reset.
     pub fn ends(&mut self) {
         let status = self.running.wait_exit(END);
-        let status = status.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        let status = status.unwrap_or_else(|error| self.fail(&error.to_string()));
         assert!(status.success(), "{}: QEMU ended with {status}", self.name);
         self.say("off");
     }

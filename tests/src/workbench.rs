@@ -65,6 +65,14 @@ impl Folder {
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
+
+    /// Writes an executable script into it.
+    pub fn script(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.file(name);
+        std::fs::write(&path, text).expect("a script");
+        set_executable(&path);
+        path
+    }
 }
 
 impl Drop for Folder {
@@ -76,14 +84,26 @@ impl Drop for Folder {
 
 /// Writes the appliance's initramfs with busybox and a script in it.
 pub fn initramfs(images: &Images, folder: &Folder, script: &str) -> PathBuf {
-    let init = folder.file("init");
-    std::fs::write(&init, format!("{PRELUDE}{script}\npoweroff -f\n")).expect("the script");
-    set_executable(&init);
+    let init = format!("{PRELUDE}{script}\npoweroff -f\n");
+    beside_the_appliance(images, folder, &[("init", &init)])
+}
+
+/// Writes the appliance's initramfs with busybox and scripts in `/bench`.
+pub fn beside_the_appliance(images: &Images, folder: &Folder, scripts: &[(&str, &str)]) -> PathBuf {
     let busybox = images.tools.file("usr/bin/busybox").unwrap_or_else(|error| panic!("{error}"));
     let mut bench = Initramfs::default();
     bench.file("bench/busybox", &busybox, true);
-    bench.file("bench/init", &init, true);
-    let archive = bench.archive(0).unwrap_or_else(|error| panic!("{error}"));
+    // What a script starts in the background reads from there.
+    bench.device("dev/null", 1, 3);
+    for (name, text) in scripts {
+        bench.file(&format!("bench/{name}"), &folder.script(name, text), true);
+    }
+    beside(images, folder, &bench)
+}
+
+/// Writes the appliance's initramfs with more files in it.
+pub fn beside(images: &Images, folder: &Folder, more: &Initramfs) -> PathBuf {
+    let archive = more.archive(0).unwrap_or_else(|error| panic!("{error}"));
     let appliance = images.file(mkimage::disk::content::INITRAMFS);
     let mut whole = std::fs::read(appliance).expect("the appliance's initramfs");
     // The kernel takes several archives one after the other, each at a multiple of four.

@@ -1,11 +1,13 @@
 //! The appliance without GRUB: QEMU loads hypervisor, kernel and initramfs.
 
 use mkimage::qemu::Machine;
+use std::time::Duration;
 use xenolith_tests::images;
 use xenolith_tests::vm::Vm;
 
 const HYPERVISOR: &str = "console=com1 dom0_mem=1024M";
 const KERNEL: &str = "console=hvc0 quiet";
+const COMMAND: Duration = Duration::from_secs(60);
 
 fn boot(cpus: u32) -> Vm {
     boot_with(cpus, |machine| machine)
@@ -46,6 +48,11 @@ fn two_cpus_answer_every_question_of_xm() {
     let [_, id, megabytes, vcpus, ..] = words[..] else { panic!("no row of dom0: {list}") };
     assert_eq!((id, vcpus), ("0", "2"), "{list}");
     assert_eq!(megabytes, "1024", "{list}");
+    // What is pasted is run line by line.
+    vm.running().send("uptime\rvcpu-list\r").expect("the prompt");
+    vm.expect("ID Uptime", COMMAND);
+    vm.expect("Affinity", COMMAND);
+    vm.expect("xm> ", COMMAND);
     let perf = vm.command("xm perf");
     assert!(perf.contains("Domain-0"), "{perf}");
     assert!(perf.contains("hypercall."), "{perf}");

@@ -33,6 +33,7 @@ macro_rules! guests {
 }
 
 guests! {
+    callback = "callback";
     cpuid = "cpuid";
     domain = "domain";
     events_2l = "events-2l";
@@ -45,6 +46,7 @@ guests! {
     lapic_priority = "lapic-priority";
     memory_map = "memory-map";
     msr_cpuid = "msr-cpuid";
+    narrow = "narrow";
     nmi = "nmi";
     runstate = "runstate";
     sched = "sched";

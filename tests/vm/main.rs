@@ -4,4 +4,6 @@ mod devices;
 mod direct;
 mod guests;
 mod media;
+mod networks;
 mod refusals;
+mod toolstack;
