@@ -8,6 +8,7 @@ use anyhow::Context;
 use mio::net::{UnixListener, UnixStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use xen_abi::domctl::DOMINF_DYING;
 use xen_abi::grant_table::TAB_RESERVED_CONSOLE;
 use xenctl::Xen;
 use xenctl::evtchn::{EventChannels, LocalPort};
@@ -127,7 +128,10 @@ impl Server {
     fn look_for_guests(&mut self) -> anyhow::Result<()> {
         const AT_ONCE: std::time::Duration = std::time::Duration::from_millis(1);
         while self.store.event(Some(AT_ONCE))?.is_some() {}
-        let present: Vec<u16> = self.xen.domains()?.iter().map(|info| info.domain).collect();
+        // One that is being destroyed stays until nobody uses its pages any more.
+        let mut domains = self.xen.domains()?;
+        domains.retain(|info| info.flags & DOMINF_DYING == 0);
+        let present: Vec<u16> = domains.iter().map(|info| info.domain).collect();
         let gone: Vec<u16> =
             self.guests.keys().copied().filter(|domain| !present.contains(domain)).collect();
         for domain in gone {
