@@ -116,7 +116,15 @@ impl Project {
     /// # Errors
     /// When a package can't be fetched or unpacked.
     pub fn tools(&self) -> Result<Tools, Error> {
-        let recipe = self.recipe("tools")?;
+        self.tools_of("tools")
+    }
+
+    /// The tree of another recipe of kind `tools`, as [`Self::tools`].
+    ///
+    /// # Errors
+    /// When there is no such recipe, or a package can't be fetched or unpacked.
+    pub fn tools_of(&self, recipe: &str) -> Result<Tools, Error> {
+        let recipe = self.recipe(recipe)?;
         let lock = self.lock(&recipe)?;
         if let Some(tools) = Tools::existing(&self.cache(), &lock) {
             return Ok(tools);

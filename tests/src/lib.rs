@@ -13,3 +13,4 @@ pub mod tree;
 pub mod turns;
 pub mod vm;
 pub mod workbench;
+pub mod xen;

@@ -68,7 +68,8 @@ fn inner(name: &str) -> String {
     format!("{}/{name}", PLACE.trim_start_matches('/'))
 }
 
-fn modules_of_kernel(names: &[&str]) -> Vec<PathBuf> {
+/// Modules of the appliance's kernel, by their names.
+pub fn modules_of_kernel(names: &[&str]) -> Vec<PathBuf> {
     let modules = &images::kernel().modules;
     let one = |name: &&str| {
         let found = modules.select(&[(*name).to_owned()]);

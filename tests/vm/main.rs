@@ -1,5 +1,6 @@
 //! Machines boot what the project builds. Each test names what it proves.
 
+mod both_ways;
 mod devices;
 mod direct;
 mod guests;

@@ -62,19 +62,39 @@ impl Initramfs {
     /// # Errors
     /// When the folder can't be read.
     pub fn overlay(&mut self, folder: &Path) -> fs::Result<()> {
-        self.overlay_below(folder, "")
+        self.overlay_below(folder, "", &|_| true)
     }
 
-    fn overlay_below(&mut self, folder: &Path, below: &str) -> fs::Result<()> {
+    /// As [`Self::overlay`], of what is wanted; a folder whose path isn't is left out whole.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    pub fn overlay_where(
+        &mut self,
+        folder: &Path,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> fs::Result<()> {
+        self.overlay_below(folder, "", wanted)
+    }
+
+    fn overlay_below(
+        &mut self,
+        folder: &Path,
+        below: &str,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> fs::Result<()> {
         use fs::Context;
         use std::os::unix::fs::PermissionsExt;
         for path in fs::list(folder)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let inner = if below.is_empty() { name } else { format!("{below}/{name}") };
+            if !wanted(&inner) {
+                continue;
+            }
             let meta = path.symlink_metadata().at("read", &path)?;
             if meta.is_dir() {
                 self.folder(&inner);
-                self.overlay_below(&path, &inner)?;
+                self.overlay_below(&path, &inner, wanted)?;
             } else if meta.is_symlink() {
                 let target = path.read_link().at("read", &path)?;
                 self.link(&inner, &target.to_string_lossy());
