@@ -11,6 +11,7 @@ use crate::fs::{self, Context};
 use crate::hash::{Hasher, Sha256};
 use crate::lock::Lock;
 use crate::manifest::{self, Manifest};
+use crate::output::{self, Stamp};
 use crate::progress::{self, Step};
 use crate::project::Project;
 use crate::recipe::{self, Appliance, Kind, Recipe};
@@ -21,8 +22,8 @@ use crate::stage::pvgrub;
 use crate::tools::Tools;
 use std::path::{Path, PathBuf};
 
-/// Images that the cache keeps: enough for tests that run at the same time.
-const KEPT_IMAGES: usize = 8;
+/// What was written, with sizes and digests.
+const MANIFEST: &str = "manifest.json";
 
 /// A form in which an appliance is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -146,7 +147,7 @@ pub fn appliance(project: &Project, request: &Request, output: &Output) -> Resul
             Some(path) => artifacts::given(path)?,
             None => artifacts::dom0_init(project)?,
         },
-        epoch: epoch(appliance)?,
+        epoch: output::epoch(appliance.epoch)?,
     };
     let id = plan.id(project)?;
     let folder = match output {
@@ -162,47 +163,23 @@ pub fn appliance(project: &Project, request: &Request, output: &Output) -> Resul
         .map(|(medium, name)| (*medium, folder.join(name)))
         .collect();
     let mut built = Built { folder, media, id, fresh: false };
-    let stamp = Stamp::new(project, &built.folder);
-    if !stamp.is_current(id, &built.folder, &names) {
+    let mut stamped = names.clone();
+    stamped.push(MANIFEST.to_owned());
+    let stamp = Stamp::new(project, &built.folder, "", &stamped);
+    if !stamp.is_current(id) {
         let tools = project.tools()?;
         let _lock = project.cache().lock()?;
         // Another process may have built it while this one waited.
-        if !stamp.is_current(id, &built.folder, &names) {
+        if !stamp.is_current(id) {
             plan.write(project, &tools, &built, &names)?;
-            stamp.write(id, &built.folder, &names)?;
+            stamp.write(id)?;
             built.fresh = true;
         }
     }
     if matches!(output, Output::Cache) {
-        forget_old(&built.folder);
+        output::forget_old(&built.folder);
     }
     Ok(built)
-}
-
-/// Marks an image of the cache as used, and removes those that were not for the longest time.
-fn forget_old(used: &Path) {
-    // All of this is best effort: what can't be removed now can be the next time.
-    if let Ok(folder) = std::fs::File::open(used) {
-        let _ = folder.set_modified(std::time::SystemTime::now());
-    }
-    let images = used.parent().map(fs::list).and_then(Result::ok).unwrap_or_default();
-    let time = |path: &PathBuf| path.metadata().and_then(|meta| meta.modified()).ok();
-    let mut by_age: Vec<_> = images.into_iter().map(|path| (time(&path), path)).collect();
-    by_age.sort();
-    let surplus = by_age.len().saturating_sub(KEPT_IMAGES);
-    for (_, path) in by_age.into_iter().take(surplus) {
-        let _ = fs::remove(&path);
-    }
-}
-
-/// Time stamps of the content: SOURCE_DATE_EPOCH, else the recipe's.
-fn epoch(appliance: &Appliance) -> Result<u64, Error> {
-    match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => text.trim().parse().map_err(|_| {
-            Error::Image(format!("SOURCE_DATE_EPOCH=`{text}` is no number of seconds; unset it"))
-        }),
-        Err(_) => Ok(appliance.epoch),
-    }
 }
 
 impl Plan<'_> {
@@ -356,7 +333,7 @@ impl Plan<'_> {
             epoch: content.epoch,
             files: manifest::entries(folder, names)?,
         };
-        let scratch = Scratch::new(&folder.join("manifest.json"))?;
+        let scratch = Scratch::new(&folder.join(MANIFEST))?;
         fs::write(scratch.path(), manifest.to_text())?;
         Ok(scratch.finish()?)
     }
@@ -369,40 +346,4 @@ fn os_release(appliance: &Appliance) -> String {
          VARIANT_ID=dom0\n",
         id = appliance.product,
     )
-}
-
-/// Remembers what an output folder holds, so that an unchanged build is not repeated.
-struct Stamp {
-    path: PathBuf,
-}
-
-impl Stamp {
-    fn new(project: &Project, folder: &Path) -> Self {
-        let full = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-        let name = Sha256::of(full.to_string_lossy().as_bytes()).short();
-        Self { path: project.cache().root().join("stamps").join(name) }
-    }
-
-    /// One line for the content, one for each medium: size and time of its files.
-    fn text(id: Sha256, folder: &Path, names: &[String]) -> String {
-        let mut lines = vec![format!("content {id}")];
-        let manifest = "manifest.json".to_owned();
-        for name in names.iter().chain([&manifest]) {
-            let meta = folder.join(name).metadata();
-            let time = meta.as_ref().ok().and_then(|meta| meta.modified().ok());
-            lines.push(format!("{name} {} {time:?}", meta.map_or(0, |meta| meta.len())));
-        }
-        lines.join("\n")
-    }
-
-    fn is_current(&self, id: Sha256, folder: &Path, names: &[String]) -> bool {
-        let exist = names.iter().all(|name| folder.join(name).exists());
-        exist && fs::read_text(&self.path).is_ok_and(|old| old == Self::text(id, folder, names))
-    }
-
-    fn write(&self, id: Sha256, folder: &Path, names: &[String]) -> fs::Result<()> {
-        let scratch = Scratch::new(&self.path)?;
-        fs::write(scratch.path(), Self::text(id, folder, names))?;
-        scratch.finish()
-    }
 }

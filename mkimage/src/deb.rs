@@ -57,11 +57,34 @@ pub fn prepare_root(root: &Path) -> fs::Result<()> {
     Ok(())
 }
 
-/// Unpacks the files of a package whose path (relative, without `./`) is wanted.
+/// One of the two archives in a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The package's description and its scripts.
+    Control,
+    /// Its files.
+    Data,
+}
+
+impl Part {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Control => "control.tar",
+            Self::Data => "data.tar",
+        }
+    }
+}
+
+/// Calls a function with one of a package's archives, decompressed.
 ///
 /// # Errors
-/// See [`Error`].
-pub fn unpack(package: &Path, into: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<(), Error> {
+/// When the package is damaged, or the function fails, which counts as a failure to unpack `into`.
+pub fn with_part(
+    package: &Path,
+    part: Part,
+    into: &Path,
+    work: &mut dyn FnMut(&mut dyn Read) -> io::Result<()>,
+) -> Result<(), Error> {
     let damaged =
         |reason: &str| Error::Damaged { path: package.to_owned(), reason: reason.to_owned() };
     let failed =
@@ -70,13 +93,20 @@ pub fn unpack(package: &Path, into: &Path, wanted: &dyn Fn(&str) -> bool) -> Res
     while let Some(member) = archive.next_entry() {
         let member = member.map_err(|_| damaged("it is no Debian package"))?;
         let name = String::from_utf8_lossy(member.header().identifier()).into_owned();
-        let Some(suffix) = name.trim_end_matches('/').strip_prefix("data.tar") else { continue };
+        let Some(suffix) = name.trim_end_matches('/').strip_prefix(part.prefix()) else { continue };
         let mut data = decoder(suffix, member)
             .ok_or_else(|| damaged(&format!("its data is compressed as `{suffix}`, not known")))?;
-        unpack_tar(&mut data, into, wanted).map_err(failed)?;
-        return Ok(());
+        return work(&mut data).map_err(failed);
     }
-    Err(damaged("it has no data.tar"))
+    Err(damaged(&format!("it has no {}", part.prefix())))
+}
+
+/// Unpacks the files of a package whose path (relative, without `./`) is wanted.
+///
+/// # Errors
+/// See [`Error`].
+pub fn unpack(package: &Path, into: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<(), Error> {
+    with_part(package, Part::Data, into, &mut |data| unpack_tar(data, into, wanted))
 }
 
 /// The decompressor for a member's suffix.

@@ -62,6 +62,9 @@ pub enum Error {
     /// See [`crate::stage::modules::Error`].
     #[error(transparent)]
     Modules(#[from] crate::stage::modules::Error),
+    /// See [`crate::guest::sandbox::Error`].
+    #[error(transparent)]
+    Sandbox(#[from] crate::guest::sandbox::Error),
     /// See [`fs::Error`].
     #[error(transparent)]
     File(#[from] fs::Error),

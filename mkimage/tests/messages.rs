@@ -9,6 +9,9 @@ use tempfile::TempDir;
 
 const RECIPE: &str = "kind = \"tools\"\n[base]\nsuites = [\"trixie\"]\n[packages]\napp = {}\n";
 
+const GUEST: &str = "kind = \"guest\"\n[base]\nsuites = [\"trixie\"]\n[packages]\napp = {}\n\
+                     [guest]\nepoch = 1\nsize = \"1G\"\n";
+
 /// A project with one recipe.
 fn project() -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -56,6 +59,40 @@ fn recipes_and_locks() {
     let said = message(folder.path(), &["build", "mine", "--out", &out.to_string_lossy()]);
     assert!(said.contains("mine.toml:1") && said.contains("makes no media"), "{said}");
     assert!(!out.exists());
+}
+
+#[test]
+fn guests() {
+    let folder = project();
+    let recipe = folder.path().join("recipes/mine.toml");
+    for (from, to, reason) in [
+        ("\"1G\"", "\"1M\"", "mine.toml:8: `size` must be"),
+        ("[guest]", "[gast]", "unknown field `gast`"),
+        (
+            "size = \"1G\"",
+            "size = \"1G\"\nhostname = \"My Host\"",
+            "mine.toml:9: `My Host` is no host",
+        ),
+        (
+            "size = \"1G\"",
+            "size = \"1G\"\nuser = [{ name = \"x\", password-hash = \"x\" }]",
+            "openssl passwd -6",
+        ),
+        (
+            "size = \"1G\"",
+            "size = \"1G\"\nfile = [{ path = \"a\", mode = \"99\" }]",
+            "`99` is no mode",
+        ),
+        (
+            "size = \"1G\"",
+            "size = \"1G\"\nfile = [{ path = \"/../a\" }]",
+            "must be an absolute path",
+        ),
+    ] {
+        std::fs::write(&recipe, GUEST.replace(from, to)).unwrap();
+        let said = message(folder.path(), &["check"]);
+        assert!(said.contains(reason), "expected {reason}: {said}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod both_ways;
 mod devices;
 mod direct;
 mod guests;
+mod images;
 mod media;
 mod networks;
 mod refusals;

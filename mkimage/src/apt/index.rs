@@ -4,7 +4,7 @@ use super::deb822;
 use super::relation::{self, Relation};
 use super::version::Version;
 use crate::hash::Sha256;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Why an index was refused.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,10 @@ pub struct Package<'a> {
     pub sha256: Sha256,
     /// The archive it comes from.
     pub archive: Archive,
+    /// Whether every system has it: packages needn't say that they depend on it.
+    pub essential: bool,
+    /// How much a system needs it: `required`, `important`, `standard` or `optional`.
+    pub priority: &'a str,
     depends: &'a str,
     pre_depends: &'a str,
     provides: &'a str,
@@ -81,6 +85,8 @@ impl<'a> Package<'a> {
             size: need("Size")?.parse().map_err(|_| wrong("Size"))?,
             sha256: need("SHA256")?.parse().map_err(|_| wrong("SHA256"))?,
             archive,
+            essential: text("Essential") == "yes",
+            priority: text("Priority"),
             depends: text("Depends"),
             pre_depends: text("Pre-Depends"),
             provides: text("Provides"),
@@ -181,6 +187,13 @@ impl<'a> Index<'a> {
         crate::suggest::nearest(name, self.by_name.keys().copied())
     }
 
+    /// Names of the packages that every system has: the essential ones, and those of priority
+    /// `required`.
+    pub fn required(&self) -> BTreeSet<&'a str> {
+        let needed = |package: &&Package<'_>| package.essential || package.priority == "required";
+        self.packages.iter().filter(needed).map(|package| package.name).collect()
+    }
+
     /// All packages with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (PackageId, &Package<'a>)> {
         self.packages.iter().enumerate().map(|(at, package)| (PackageId(at), package))
@@ -224,6 +237,19 @@ pub(crate) mod tests {
         let counts: Vec<usize> = relations.iter().map(|r| index.providers(&r[0]).len()).collect();
         assert_eq!(counts, [2, 1, 0]);
         assert_eq!(index.similar("mta-c"), Some("mta-a"));
+    }
+
+    #[test]
+    fn every_system_has_the_required_ones() {
+        let text = [
+            stanza("a", "1", "Essential: yes\n"),
+            stanza("b", "1", "Priority: required\n"),
+            stanza("c", "1", "Priority: important\nEssential: no\n"),
+        ]
+        .concat();
+        let mut index = Index::default();
+        index.add(&text, "amd64", Archive::Main).unwrap();
+        assert_eq!(index.required().into_iter().collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[test]

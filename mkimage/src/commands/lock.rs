@@ -8,9 +8,9 @@ use crate::lock::{Lock, Locked, LockedSuite};
 use crate::net::archive::{Archive, Suite};
 use crate::progress;
 use crate::project::Project;
-use crate::recipe::Recipe;
+use crate::recipe::{Kind, Recipe};
 use crate::scratch::Scratch;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Which packages may move to newer versions than the present lock's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,8 +92,11 @@ fn resolve_recipe(
         index.add(&text.text, &recipe.base.arch, text.origin)?;
     }
     let kept = old.iter().flat_map(|old| &old.packages).filter(|p| update.keeps(&p.name));
+    let listed = recipe.packages.iter().map(|(n, s)| (n.clone(), s.follow.clone()));
+    // A guest is a whole system: what every system has comes without being listed.
+    let base = if recipe.kind == Kind::Guest { index.required() } else { BTreeSet::new() };
     let request = Request {
-        packages: recipe.packages.iter().map(|(n, s)| (n.clone(), s.follow.clone())).collect(),
+        packages: base.into_iter().map(|name| (name.to_owned(), None)).chain(listed).collect(),
         exclude: recipe.exclude.clone(),
         keep: kept.map(|p| (p.name.clone(), p.version.clone())).collect(),
     };

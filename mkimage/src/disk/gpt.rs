@@ -18,6 +18,8 @@ pub enum Purpose {
     BiosBoot,
     /// EFI system partition.
     Esp,
+    /// The root file system of a system for x86-64.
+    Root,
     /// Anything that Linux reads.
     Linux,
 }
@@ -92,6 +94,7 @@ impl Purpose {
         match self {
             Self::BiosBoot => partition_types::BIOS,
             Self::Esp => partition_types::EFI,
+            Self::Root => partition_types::LINUX_ROOT_X64,
             Self::Linux => partition_types::LINUX_FS,
         }
     }

@@ -54,22 +54,26 @@ pub enum Flavor {
     Efi,
     /// The network, on UEFI.
     EfiNet,
+    /// A guest's own disk, on BIOS.
+    GuestBios,
+    /// A guest's own disk, on UEFI.
+    GuestEfi,
 }
 
 impl Flavor {
     const fn format(self) -> &'static str {
         match self {
-            Self::BiosDisk => "i386-pc",
+            Self::BiosDisk | Self::GuestBios => "i386-pc",
             Self::BiosCd => "i386-pc-eltorito",
             Self::BiosNet => "i386-pc-pxe",
-            Self::Efi | Self::EfiNet => "x86_64-efi",
+            Self::Efi | Self::EfiNet | Self::GuestEfi => "x86_64-efi",
         }
     }
 
     const fn platform(self) -> &'static str {
         match self {
-            Self::BiosDisk | Self::BiosCd | Self::BiosNet => "i386-pc",
-            Self::Efi | Self::EfiNet => "x86_64-efi",
+            Self::BiosDisk | Self::BiosCd | Self::BiosNet | Self::GuestBios => "i386-pc",
+            Self::Efi | Self::EfiNet | Self::GuestEfi => "x86_64-efi",
         }
     }
 
@@ -80,6 +84,10 @@ impl Flavor {
             Self::BiosNet => &["net", "pxe", "tftp"],
             Self::Efi => &["efi_gop", "efifwsetup", "fat", "iso9660"],
             Self::EfiNet => &["efi_gop", "efifwsetup", "efinet", "http", "net", "tftp"],
+            Self::GuestBios => &["biosdisk", "ext2", "search_fs_uuid", "search_label"],
+            Self::GuestEfi => {
+                &["efi_gop", "efifwsetup", "ext2", "fat", "search_fs_uuid", "search_label"]
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Media: a disk image (GPT), a hybrid ISO and a network boot tree, all of the same few files.
 
+pub mod bios;
 pub mod content;
 pub mod fat;
 pub mod gpt;

@@ -6,7 +6,7 @@ pub mod overlay;
 mod plain;
 mod qmp;
 mod running;
-mod supervise;
+pub(crate) mod supervise;
 
 pub use machine::{Boot, Firmware, Interaction, Machine};
 pub use qmp::Qmp;

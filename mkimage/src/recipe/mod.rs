@@ -2,9 +2,11 @@
 //! errors, and every error names file, line and way out.
 
 mod appliance;
+mod guest;
 mod size;
 
 pub use appliance::{Appliance, Entry, EntryKind, Kernel, Layout, plain_arguments};
+pub use guest::{Answer, FileSpec, Guest, Hook, Initramfs, Mode, Units, User};
 pub use size::Size;
 
 use crate::fs;
@@ -57,8 +59,21 @@ pub enum Error {
 pub enum Kind {
     /// Boot media of the hypervisor and its control domain.
     Appliance,
+    /// A disk with a system for a virtual machine.
+    Guest,
     /// A tree of programs that mkimage itself runs.
     Tools,
+}
+
+impl Kind {
+    /// Its name in recipes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Appliance => "appliance",
+            Self::Guest => "guest",
+            Self::Tools => "tools",
+        }
+    }
 }
 
 /// The archive that packages come from.
@@ -105,6 +120,7 @@ struct Text {
     #[serde(default)]
     exclude: Globs,
     appliance: Option<Appliance>,
+    guest: Option<Guest>,
 }
 
 /// A recipe that was read and checked.
@@ -126,6 +142,8 @@ pub struct Recipe {
     pub exclude: Globs,
     /// What kind `appliance` needs; `None` for the other kinds.
     pub appliance: Option<Appliance>,
+    /// What kind `guest` needs; `None` for the other kinds.
+    pub guest: Option<Guest>,
     text: String,
     lines: BTreeMap<String, usize>,
 }
@@ -181,6 +199,7 @@ impl Recipe {
             packages,
             exclude: parsed.exclude,
             appliance: parsed.appliance,
+            guest: parsed.guest,
             text,
             lines,
         };
@@ -195,18 +214,27 @@ impl Recipe {
         if self.packages.is_empty() {
             return Err(self.wrong("[packages]", "`packages` is empty; list what the image needs"));
         }
-        match (self.kind, &self.appliance) {
-            (Kind::Appliance, None) => {
-                Err(self.wrong("kind", "kind = \"appliance\" needs a table [appliance]"))
+        let (appliance, guest) = (&self.appliance, &self.guest);
+        for (kind, table, there) in [
+            (Kind::Appliance, "[appliance]", appliance.is_some()),
+            (Kind::Guest, "[guest]", guest.is_some()),
+        ] {
+            let name = self.kind.name();
+            match (self.kind == kind, there) {
+                (true, false) => {
+                    let reason = format!("kind = \"{name}\" needs a table {table}");
+                    return Err(self.wrong("kind", &reason));
+                }
+                (false, true) => {
+                    let reason = format!("kind = \"{name}\" has no table {table}");
+                    return Err(self.wrong(table, &reason));
+                }
+                _ => {}
             }
-            (Kind::Tools, Some(_)) => {
-                Err(self.wrong("[appliance]", "kind = \"tools\" has no table [appliance]"))
-            }
-            (_, Some(appliance)) => {
-                appliance.check().map_err(|(key, reason)| self.wrong(key, &reason))
-            }
-            (_, None) => Ok(()),
         }
+        let checked = appliance.as_ref().map_or(Ok(()), Appliance::check);
+        let checked = checked.and_then(|()| guest.as_ref().map_or(Ok(()), Guest::check));
+        checked.map_err(|(key, reason)| self.wrong(key, &reason))
     }
 
     /// An error at the first line that holds `key`.
@@ -252,6 +280,10 @@ impl Recipe {
         list("suites", &mut self.base.suites.iter().map(String::as_str));
         list("components", &mut self.base.components.iter().map(String::as_str));
         list("arch", &mut std::iter::once(self.base.arch.as_str()));
+        // A guest's lock holds the packages that every system has.
+        if self.kind == Kind::Guest {
+            list("kind", &mut std::iter::once("guest"));
+        }
         list("exclude", &mut self.exclude.iter());
         for (name, spec) in &self.packages {
             list("package", &mut std::iter::once(name.as_str()));

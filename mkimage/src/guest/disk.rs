@@ -1,0 +1,159 @@
+//! A guest's disk image.
+//!
+//! | partition | holds |
+//! |---|---|
+//! | 1 `bios` | GRUB's core image, for BIOS |
+//! | 2 `esp` | FAT: GRUB for UEFI |
+//! | 3 `root` | ext4: the system; it grows over the disk at first boot |
+
+use super::tree::Tree;
+use crate::disk::bios;
+use crate::disk::content::Source;
+use crate::disk::fat::{self, Label};
+use crate::disk::gpt::{self, Partition, Purpose};
+use crate::disk::grub::{self, Flavor};
+use crate::disk::region::Region;
+use crate::error::Error;
+use crate::fs::{self, Context};
+use crate::hash::{Hasher, Sha256};
+use crate::tools::{self, Tools};
+use std::fs::File;
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::Stdio;
+
+const BIOS_PREFIX: &str = "(,gpt3)/boot/grub";
+/// Room for GRUB as a UEFI program.
+const ESP: u64 = 8 << 20;
+/// Bytes that are handed to mke2fs at once.
+const BUFFER: usize = 1 << 20;
+
+/// A disk to be written.
+#[derive(Debug)]
+pub struct Disk<'a> {
+    /// Names the content: all identifiers follow from it.
+    pub id: Sha256,
+    /// Size in bytes.
+    pub size: u64,
+    /// Time stamp of everything, in seconds of Unix time.
+    pub epoch: u64,
+    /// The programs that write it.
+    pub tools: &'a Tools,
+}
+
+impl Disk<'_> {
+    /// An identifier for one purpose.
+    fn derive(&self, purpose: &str) -> [u8; 16] {
+        let mut hasher = Hasher::default();
+        hasher.part("xenolith guest identifier").part(self.id.bytes()).part(purpose);
+        let (mut bytes, digest) = ([0; 16], hasher.finish());
+        bytes.copy_from_slice(digest.bytes().split_at(16).0);
+        bytes
+    }
+
+    fn uuid(&self, purpose: &str) -> String {
+        gpt::random_uuid(self.derive(purpose)).to_string()
+    }
+
+    /// UUID of the root file system.
+    pub fn root_uuid(&self) -> String {
+        self.uuid("root file system")
+    }
+
+    fn partitions(&self) -> Vec<Partition> {
+        let partition = |name, purpose, size| Partition {
+            name,
+            purpose,
+            size,
+            guid: self.derive(&format!("partition {name}")),
+        };
+        let rest = self.size.saturating_sub(2 * gpt::ALIGNMENT + bios::PARTITION + ESP);
+        vec![
+            partition("bios", Purpose::BiosBoot, bios::PARTITION),
+            partition("esp", Purpose::Esp, ESP),
+            partition("root", Purpose::Root, rest),
+        ]
+    }
+
+    /// Writes a system's files to an image.
+    ///
+    /// # Errors
+    /// When a tool fails, the files don't fit, or the host's disk is full.
+    pub fn write(&self, path: &Path, tree: &Tree, scratch: &Path) -> Result<(), Error> {
+        let partitions = self.partitions();
+        let (offsets, size) = gpt::place(&partitions);
+        let ([bios_at, esp_at, root_at], [.., root]) = (offsets.as_slice(), partitions.as_slice())
+        else {
+            return Err(Error::Image("the partition table is too short".to_owned()));
+        };
+        let core = grub::core(self.tools, Flavor::GuestBios, BIOS_PREFIX, None, scratch)?;
+        let core = bios::place_core(core, *bios_at)?;
+        let code = bios::boot_code(self.tools, *bios_at)?;
+        let mut image = fs::create(path)?;
+        image.set_len(size).at("write", path)?;
+        self.write_root(path, tree, *root_at, root.size)?;
+        gpt::write(&mut image, size, self.derive("disk"), &code, &partitions)
+            .map_err(|error| Error::Image(format!("partition table: {error}")))?;
+        image.seek(SeekFrom::Start(*bios_at)).at("write", path)?;
+        image.write_all(&core).at("write", path)?;
+        self.write_esp(&image, path, *esp_at, scratch)?;
+        Ok(image.sync_all().at("write", path)?)
+    }
+
+    fn write_esp(&self, image: &File, path: &Path, at: u64, scratch: &Path) -> Result<(), Error> {
+        let early = format!(
+            "search --no-floppy --set=root --fs-uuid {}\nset prefix=($root)/boot/grub\n",
+            self.root_uuid()
+        );
+        let efi = grub::core(self.tools, Flavor::GuestEfi, "/boot/grub", Some(&early), scratch)?;
+        let files = vec![("EFI/BOOT/BOOTX64.EFI".to_owned(), Source::Bytes(efi))];
+        let [a, b, c, d, ..] = self.derive("esp");
+        let label = Label { name: "ESP", serial: u32::from_le_bytes([a, b, c, d]) };
+        let mut region = Region::new(image, at, ESP);
+        let written = fat::write(&mut region, ESP, label, false, &files);
+        Ok(written.at("write a file system into", path)?)
+    }
+
+    /// Has mke2fs write the root file system in its place, from an archive that it is sent.
+    fn write_root(&self, path: &Path, tree: &Tree, at: u64, size: u64) -> Result<(), Error> {
+        let program = "mke2fs";
+        let extended = format!(
+            "offset={at},hash_seed={},root_owner=0:0,lazy_itable_init=1,nodiscard",
+            self.uuid("root hash seed")
+        );
+        let mut command = self.tools.command(program)?;
+        command.env("MKE2FS_CONFIG", self.tools.file("etc/mke2fs.conf")?);
+        command.env("SOURCE_DATE_EPOCH", self.epoch.to_string());
+        command.args(["-q", "-F", "-t", "ext4", "-L", "root", "-U", &self.root_uuid()]);
+        command.args(["-E", &extended, "-d", "-"]).arg(path).arg(format!("{}k", size >> 10));
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        crate::progress::detail(&format!("running {command:?}"));
+        let start = |source| tools::Error::Start { program: program.to_owned(), source };
+        let mut child = command.spawn().map_err(start)?;
+        let (input, mut said) = (child.stdin.take(), child.stderr.take());
+        let sent = std::thread::scope(|scope| {
+            let listener = scope.spawn(|| {
+                let mut text = Vec::new();
+                let _ = said.as_mut().map(|said| said.read_to_end(&mut text));
+                text
+            });
+            let sent =
+                input.map_or(Ok(()), |input| tree.archive(BufWriter::with_capacity(BUFFER, input)));
+            (sent, listener.join().unwrap_or_default())
+        });
+        let (sent, said) = sent;
+        let status = child.wait().map_err(start)?;
+        let output = String::from_utf8_lossy(&said).trim_end().to_owned();
+        if output.contains("No space left") || output.contains("Could not allocate") {
+            let reason = format!(
+                "the system doesn't fit into a disk of {} MiB; enlarge `size` in the recipe",
+                self.size >> 20
+            );
+            return Err(Error::Image(reason));
+        }
+        if !status.success() {
+            return Err(tools::Error::Failed { program: program.to_owned(), status, output }.into());
+        }
+        Ok(sent.at("send the files to mke2fs for", path)?)
+    }
+}

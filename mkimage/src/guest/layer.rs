@@ -1,0 +1,160 @@
+//! The configured system of a recipe's packages: an archive in the cache, named after everything
+//! that it is made from. What a recipe changes afterwards is applied to it without root.
+
+use super::configure;
+use super::database;
+use super::package::Package;
+use super::plan;
+use super::sandbox::Sandbox;
+use super::unpack::{self, Owner};
+use crate::error::Error;
+use crate::fs::{self, Context};
+use crate::hash::{Hasher, Sha256};
+use crate::lock::Lock;
+use crate::output;
+use crate::progress::Step;
+use crate::project::Project;
+use crate::recipe::{Guest, Recipe};
+use crate::scratch::Scratch;
+use crate::tools::{Tools, for_each_parallel};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// Names the configured system: the packages, what is asked of them, and how they are configured.
+pub fn key(lock: &Lock, guest: &Guest, epoch: u64) -> Sha256 {
+    let mut hasher = Hasher::default();
+    hasher.part(env!("MKIMAGE_GUEST_SOURCES")).part(lock.digest().bytes());
+    hasher.part(epoch.to_le_bytes());
+    for (question, answer) in &guest.debconf {
+        hasher.part(question).part(format!("{answer:?}"));
+    }
+    for module in &guest.initramfs.modules {
+        hasher.part("module").part(module);
+    }
+    for hook in &guest.hooks {
+        hasher.part("hook").part(format!("{:?}", hook.run));
+    }
+    hasher.finish()
+}
+
+/// The configured system's archive, made unless it is there. The caller holds the cache's lock.
+///
+/// # Errors
+/// When a package can't be fetched, unpacked or configured.
+pub fn prepare(
+    project: &Project,
+    tools: &Tools,
+    recipe: &Recipe,
+    guest: &Guest,
+    lock: &Lock,
+    epoch: u64,
+) -> Result<PathBuf, Error> {
+    let cache = project.cache();
+    let name = key(lock, guest, epoch).short();
+    let path = cache.root().join("systems").join(format!("{name}.tar"));
+    if !path.is_file() {
+        let debs = project.archive()?.fetch(&recipe.name, &lock.packages)?;
+        let work = Work::new(tools, &cache.root().join("work"))?;
+        let packages = read(&debs)?;
+        let owners = unpack(&packages, &work, epoch)?;
+        let script = configure::script(&packages, &plan::plan(&packages), &owners, guest, epoch);
+        let scratch = Scratch::new(&path)?;
+        let _step = Step::spinner("configuring packages");
+        let sandbox = Sandbox::new(tools, &work.root(), &work.log());
+        sandbox.run("configuring the packages", &script, |output| {
+            let mut file = std::fs::File::create(scratch.path())?;
+            std::io::copy(output, &mut file).map(drop)
+        })?;
+        scratch.finish()?;
+    }
+    output::forget_old(&path);
+    Ok(path)
+}
+
+/// Reads what all packages say about themselves.
+fn read(debs: &[PathBuf]) -> Result<Vec<Package>, Error> {
+    let found: Vec<Mutex<Option<Package>>> = debs.iter().map(|_| Mutex::default()).collect();
+    let numbers: Vec<usize> = (0..debs.len()).collect();
+    for_each_parallel(&numbers, |at| {
+        if let (Some(deb), Some(slot)) = (debs.get(*at), found.get(*at)) {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Package::read(deb)?);
+        }
+        Ok::<(), crate::deb::Error>(())
+    })?;
+    let inner = |slot: Mutex<_>| slot.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(found.into_iter().filter_map(inner).collect())
+}
+
+/// Unpacks what mkimage unpacks itself, and lays out what dpkg needs for the rest.
+fn unpack(packages: &[Package], work: &Work<'_>, epoch: u64) -> Result<Vec<Owner>, Error> {
+    let plan = plan::plan(packages);
+    let root = &work.root();
+    let chosen: Vec<(usize, &Package)> =
+        plan.extracted.iter().filter_map(|at| Some((*at, packages.get(*at)?))).collect();
+    let list: Vec<&Package> = chosen.iter().map(|(_, package)| *package).collect();
+    let unpacked = unpack::unpack(&list, root, epoch)?;
+    let known: Vec<_> = chosen
+        .iter()
+        .zip(&unpacked)
+        .filter(|((at, _), _)| plan.unpacked.contains(at))
+        .map(|((_, package), unpacked)| (*package, unpacked))
+        .collect();
+    database::write(root, &known)?;
+    fs::create_dir(&root.join(configure::FOLDER))?;
+    for (at, package) in packages.iter().enumerate() {
+        if !plan.unpacked.contains(&at) {
+            let target = root.join(configure::deb(at).trim_start_matches('/'));
+            if std::fs::hard_link(&package.path, &target).is_err() {
+                fs::copy(&package.path, &target)?;
+            }
+        }
+    }
+    Ok(unpacked.into_iter().flat_map(|one| one.owners).collect())
+}
+
+/// Where a system is being configured. Files in it may belong to users that only its sandbox has.
+struct Work<'a> {
+    tools: &'a Tools,
+    scratch: Scratch,
+}
+
+impl<'a> Work<'a> {
+    /// A new one; what interrupted builds left in `folder` is removed.
+    fn new(tools: &'a Tools, folder: &Path) -> Result<Self, Error> {
+        use std::os::unix::fs::PermissionsExt;
+        fs::create_dir(folder)?;
+        for left in fs::list(folder)? {
+            remove(tools, &left)?;
+        }
+        // Users of the host with the numbers of users of the inside have no business here.
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+            .at("change", folder)?;
+        let work = Self { tools, scratch: Scratch::folder(&folder.join("system"))? };
+        fs::create_dir(&work.root())?;
+        Ok(work)
+    }
+
+    fn root(&self) -> PathBuf {
+        self.scratch.path().join("root")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.scratch.path().join("log")
+    }
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        // Best effort: the next build tries again.
+        let _ = remove(self.tools, self.scratch.path());
+    }
+}
+
+/// Removes a folder, also when files in it belong to other users of the sandbox.
+fn remove(tools: &Tools, folder: &Path) -> Result<(), Error> {
+    if fs::remove(folder).is_err() {
+        Sandbox::new(tools, &folder.join("root"), &folder.join("log")).empty()?;
+        fs::remove(folder)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Guest images: a whole system from packages, without root.
+//!
+//! The way: read the packages ([`package`]), order them ([`plan`]), unpack them ([`unpack`],
+//! [`database`]) and have their scripts configure them in a sandbox ([`sandbox`], [`configure`]).
+//! The result is an archive in the cache ([`layer`]). As data ([`tree`]) it is cleaned ([`clean`]),
+//! made the recipe's system ([`system`], [`accounts`], [`units`], [`first_boot`], [`grub`]), and
+//! written to a disk ([`disk`]).
+
+pub mod accounts;
+pub mod clean;
+pub mod configure;
+pub mod database;
+pub mod disk;
+pub mod first_boot;
+pub mod grub;
+pub mod layer;
+pub mod package;
+pub mod plan;
+pub mod sandbox;
+pub mod system;
+pub mod tree;
+pub mod units;
+pub mod unpack;
+
+use crate::assemble::Output;
+use crate::error::Error;
+use crate::fs;
+use crate::hash::{Hasher, Sha256};
+use crate::lock::Lock;
+use crate::manifest::{self, Manifest};
+use crate::output::{self, Stamp};
+use crate::progress::Step;
+use crate::project::Project;
+use crate::recipe::{Guest, Recipe};
+use crate::scratch::Scratch;
+use crate::tools::Tools;
+use disk::Disk;
+use std::path::{Path, PathBuf};
+use system::Identity;
+use tree::Tree;
+
+/// A finished image.
+#[derive(Debug)]
+pub struct Built {
+    /// The raw disk.
+    pub image: PathBuf,
+    /// What was written, with sizes and digests.
+    pub manifest: PathBuf,
+    /// Names the content.
+    pub id: Sha256,
+    /// Whether anything had to be written.
+    pub fresh: bool,
+}
+
+/// What one build works with.
+struct Plan<'a> {
+    project: &'a Project,
+    recipe: &'a Recipe,
+    guest: &'a Guest,
+    lock: Lock,
+    epoch: u64,
+}
+
+/// Builds the image of a recipe of kind `guest`.
+///
+/// # Errors
+/// When an input is missing or wrong, a package can't be configured, a tool fails, or the output
+/// can't be written. The output folder then holds what it held before.
+pub fn build(project: &Project, recipe: &Recipe, output: &Output) -> Result<Built, Error> {
+    let Some(guest) = &recipe.guest else {
+        return Err(recipe.wrong("kind", "this recipe makes no guest").into());
+    };
+    let plan = Plan {
+        project,
+        recipe,
+        guest,
+        lock: project.lock(recipe)?,
+        epoch: output::epoch(guest.epoch)?,
+    };
+    let id = plan.id()?;
+    let folder = match output {
+        Output::Folder(folder) => folder.clone(),
+        Output::Cache => project.cache().root().join("images").join(id.short()),
+    };
+    let names = [format!("{}.img", recipe.name), format!("{}.manifest.json", recipe.name)];
+    let [image, manifest] = names.clone().map(|name| folder.join(name));
+    let mut built = Built { image, manifest, id, fresh: false };
+    let stamp = Stamp::new(project, &folder, &recipe.name, &names);
+    if !stamp.is_current(id) {
+        let tools = project.tools()?;
+        let _lock = project.cache().lock()?;
+        // Another process may have built it while this one waited.
+        if !stamp.is_current(id) {
+            plan.write(&tools, &built, &folder)?;
+            stamp.write(id)?;
+            built.fresh = true;
+        }
+    }
+    if matches!(output, Output::Cache) {
+        output::forget_old(&folder);
+    }
+    Ok(built)
+}
+
+impl Plan<'_> {
+    /// A digest of everything that the image depends on.
+    fn id(&self) -> Result<Sha256, Error> {
+        let mut hasher = Hasher::default();
+        hasher.part(env!("MKIMAGE_SOURCES")).part(&self.recipe.name).part(self.recipe.text());
+        hasher.part(self.lock.digest().bytes()).part(self.epoch.to_le_bytes());
+        let tools = self.project.recipe("tools")?;
+        hasher.part(self.project.lock(&tools)?.digest().bytes());
+        if let Some(overlay) = &self.guest.overlay {
+            let folder = self.recipe.resolve(overlay);
+            if folder.is_dir() {
+                let mut files = Tree::new(self.epoch);
+                files.overlay(&folder)?;
+                let digest = files.archive(&mut hasher);
+                fs::Context::at(digest, "read the overlay", &folder)?;
+            }
+        }
+        Ok(hasher.finish())
+    }
+
+    fn write(&self, tools: &Tools, built: &Built, folder: &Path) -> Result<(), Error> {
+        let (project, recipe, guest) = (self.project, self.recipe, self.guest);
+        let system = layer::prepare(project, tools, recipe, guest, &self.lock, self.epoch)?;
+        let disk = Disk { id: built.id, size: guest.size.bytes(), epoch: self.epoch, tools };
+        let identity = Identity { root: disk.root_uuid(), epoch: self.epoch };
+        let mut tree = Tree::read(&system, self.epoch)?;
+        clean::clean(&mut tree, &guest.strip, self.epoch)?;
+        system::apply(&mut tree, recipe, guest, &identity)?;
+        fs::create_dir(folder)?;
+        let work = Scratch::folder(&folder.join("work"))?;
+        let image = Scratch::new(&built.image)?;
+        {
+            let _step = Step::spinner(&format!("writing {}.img", recipe.name));
+            disk.write(image.path(), &tree, work.path())?;
+        }
+        image.finish()?;
+        let name = format!("{}.img", recipe.name);
+        let manifest = Manifest {
+            product: recipe.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            arch: recipe.base.arch.clone(),
+            epoch: self.epoch,
+            files: manifest::entries(folder, &[name])?,
+        };
+        let scratch = Scratch::new(&built.manifest)?;
+        fs::write(scratch.path(), manifest.to_text())?;
+        Ok(scratch.finish()?)
+    }
+}

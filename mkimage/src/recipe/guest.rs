@@ -1,0 +1,240 @@
+//! The `[guest]` table: a system of its own that runs in a virtual machine.
+
+use super::{Size, plain_arguments};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A guest's image.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Guest {
+    /// The host's name; the recipe's own unless given.
+    pub hostname: Option<String>,
+    /// Time stamp of every file, in seconds of Unix time, unless `SOURCE_DATE_EPOCH` is set.
+    pub epoch: u64,
+    /// Size of the disk. Its last partition holds the system and grows over a larger disk.
+    pub size: Size,
+    /// Folder of files laid over the system, relative to the recipe.
+    pub overlay: Option<String>,
+    /// More arguments for the kernel.
+    #[serde(default)]
+    pub kernel_args: String,
+    /// Seconds that the boot menu waits.
+    #[serde(default = "one_second")]
+    pub timeout: u32,
+    /// Time zone, such as `Europe/Berlin`.
+    #[serde(default = "utc")]
+    pub timezone: String,
+    /// What the initramfs holds.
+    #[serde(default)]
+    pub initramfs: Initramfs,
+    /// Which units start by themselves.
+    #[serde(default)]
+    pub units: Units,
+    /// Answers to the packages' questions: `"package/question" = "answer"`.
+    #[serde(default)]
+    pub debconf: BTreeMap<String, Answer>,
+    /// Patterns of paths that are left out.
+    #[serde(default)]
+    pub strip: Vec<String>,
+    /// People and services that log in.
+    #[serde(default, rename = "user")]
+    pub users: Vec<User>,
+    /// Modes and owners of files, where the overlay can't tell them.
+    #[serde(default, rename = "file")]
+    pub files: Vec<FileSpec>,
+    /// Programs of the system, run in it when its packages are configured.
+    #[serde(default, rename = "hook")]
+    pub hooks: Vec<Hook>,
+}
+
+const fn one_second() -> u32 {
+    1
+}
+
+fn utc() -> String {
+    "Etc/UTC".to_owned()
+}
+
+/// An answer to a package's question.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Yes or no.
+    Bool(bool),
+    /// Anything else.
+    Text(String),
+}
+
+/// What goes into the initramfs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Initramfs {
+    /// Modules that it loads. When there are any, it holds these and their dependencies alone;
+    /// else what most machines need.
+    #[serde(default)]
+    pub modules: Vec<String>,
+}
+
+/// Units of the service manager.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Units {
+    /// Units that start by themselves, as their `[Install]` sections say.
+    #[serde(default)]
+    pub enable: Vec<String>,
+    /// Units that don't.
+    #[serde(default)]
+    pub disable: Vec<String>,
+    /// Units that can't be started at all.
+    #[serde(default)]
+    pub mask: Vec<String>,
+}
+
+/// An account.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct User {
+    /// The login name; `root` changes the account that is there already.
+    pub name: String,
+    /// The password's hash, as crypt(5) has it. Without it, no password fits.
+    pub password_hash: Option<String>,
+    /// Public keys that log in over SSH.
+    #[serde(default)]
+    pub ssh_keys: Vec<String>,
+    /// Groups besides the account's own. They must exist.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// The user's and the group's number; the next free one from 1000 unless given.
+    pub uid: Option<u32>,
+    /// Login shell.
+    #[serde(default = "bash")]
+    pub shell: String,
+    /// Home folder; `/home/NAME` unless given.
+    pub home: Option<String>,
+    /// The person's or service's real name.
+    #[serde(default)]
+    pub comment: String,
+}
+
+fn bash() -> String {
+    "/bin/bash".to_owned()
+}
+
+/// Mode and owner of what is at a path.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSpec {
+    /// The absolute path.
+    pub path: String,
+    /// Permissions in octal digits, such as `"0640"`.
+    pub mode: Option<Mode>,
+    /// Owner by name.
+    pub owner: Option<String>,
+    /// Group by name.
+    pub group: Option<String>,
+    /// Text of the file, instead of one from the overlay.
+    pub content: Option<String>,
+}
+
+/// Permission bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mode(pub u32);
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o7777);
+        let wrong = || format!("`{text}` is no mode; write octal digits, such as \"0640\"");
+        mode.map(Self).ok_or_else(|| serde::de::Error::custom(wrong()))
+    }
+}
+
+/// A program that is run once, while the image is made.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hook {
+    /// The program and its arguments.
+    pub run: Vec<String>,
+}
+
+impl Guest {
+    /// Checks what the types can't; the error is a key and a reason.
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        if let Some(name) = self.hostname.as_deref().filter(|name| !is_hostname(name)) {
+            let reason = format!("`{name}` is no host name: use a-z, 0-9 and - (at most 63)");
+            return Err(("hostname", reason));
+        }
+        if !self.size.bytes().is_multiple_of(1 << 20) || self.size < Size::mib(256) {
+            return Err(("size", "`size` must be whole mebibytes, at least 256M".into()));
+        }
+        plain_arguments(&self.kernel_args).map_err(|reason| ("kernel-args", reason))?;
+        for user in &self.users {
+            user.check().map_err(|reason| ("name", format!("user `{}`: {reason}", user.name)))?;
+        }
+        for file in &self.files {
+            if !is_plain_path(&file.path) {
+                let reason = format!("`{}` must be an absolute path without ..", file.path);
+                return Err(("path", reason));
+            }
+        }
+        if self.hooks.iter().any(|hook| hook.run.is_empty()) {
+            return Err(("run", "`run` names no program".into()));
+        }
+        let odd = |text: &str| text.contains(char::is_whitespace) || text.contains("..");
+        if odd(&self.timezone) {
+            return Err(("timezone", format!("`{}` is no time zone", self.timezone)));
+        }
+        Ok(())
+    }
+}
+
+impl User {
+    fn check(&self) -> Result<(), String> {
+        let mut letters = self.name.chars();
+        let starts = letters.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_');
+        let goes_on =
+            letters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c));
+        if !starts || !goes_on || self.name.len() > 32 {
+            return Err("names are a-z, 0-9, _ and -, and start with a letter".to_owned());
+        }
+        let hash = self.password_hash.as_deref().unwrap_or("$");
+        if !hash.starts_with('$') || hash.contains([':', '\n']) {
+            return Err("`password-hash` is no crypt(5) hash; `openssl passwd -6` makes one, \
+                        which begins with $6$"
+                .to_owned());
+        }
+        let fields = [Some(&self.comment), Some(&self.shell), self.home.as_ref()];
+        if fields.into_iter().flatten().any(|text| text.contains([':', '\n'])) {
+            return Err("`:` and line breaks can't be in an account's fields".to_owned());
+        }
+        let paths = [Some(&self.shell), self.home.as_ref()];
+        if let Some(path) = paths.into_iter().flatten().find(|path| !is_plain_path(path)) {
+            return Err(format!("`{path}` must be an absolute path without .."));
+        }
+        if let Some(key) = self.ssh_keys.iter().find(|key| !is_ssh_key(key)) {
+            return Err(format!("`{key}` is no public key; it is one line, `ssh-ed25519 AAAA...`"));
+        }
+        Ok(())
+    }
+}
+
+fn is_hostname(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=63).contains(&text.len()) && text.chars().all(plain) && !text.starts_with('-')
+}
+
+/// Whether a path is absolute, has a name, and stays where it is.
+fn is_plain_path(path: &str) -> bool {
+    let mut parts = path.trim_end_matches('/').split('/');
+    let absolute = parts.next() == Some("");
+    let mut parts = parts.peekable();
+    absolute && parts.peek().is_some() && parts.all(|part| !matches!(part, "" | "." | ".."))
+}
+
+fn is_ssh_key(text: &str) -> bool {
+    let mut words = text.split(' ');
+    let kind = words.next().unwrap_or_default();
+    let known = ["ssh-", "ecdsa-", "sk-"].iter().any(|prefix| kind.starts_with(prefix));
+    known && words.next().is_some_and(|data| data.len() > 40) && !text.contains('\n')
+}
