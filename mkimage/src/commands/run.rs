@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::fs;
 use crate::progress;
 use crate::project::Project;
-use crate::qemu::{Boot, Firmware, Interaction, Machine, overlay};
+use crate::qemu::{Boot, Firmware, Forward, Interaction, Machine, overlay};
 use crate::recipe::{Recipe, Size};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -60,21 +60,15 @@ pub struct Options {
     /// Forget what earlier runs wrote
     #[arg(long)]
     pub fresh: bool,
-    /// Forward a TCP port of 127.0.0.1 to the machine
-    #[arg(long, value_name = "HOST:GUEST", value_parser = parse_forward)]
-    pub forward: Vec<(u16, u16)>,
+    /// Forward a TCP port of 127.0.0.1 to the machine, or to a guest's address in its network
+    #[arg(long, value_name = "HOST:[ADDRESS:]PORT")]
+    pub forward: Vec<Forward>,
     /// QEMU's accelerator
     #[arg(long, value_name = "NAME", default_value = "tcg")]
     pub accel: String,
     /// More arguments for QEMU
     #[arg(last = true)]
     pub qemu: Vec<String>,
-}
-
-fn parse_forward(text: &str) -> Result<(u16, u16), String> {
-    let port = |text: &str| text.parse().map_err(|_| format!("`{text}` is no port"));
-    let (host, guest) = text.split_once(':').ok_or("write HOST:GUEST, e.g. 8022:22")?;
-    Ok((port(host)?, port(guest)?))
 }
 
 /// Builds and boots; returns when the machine has ended.
@@ -103,8 +97,8 @@ pub fn run(project: &Project, options: &Options, mut request: Request) -> Result
         .accel(&options.accel)
         .variables(&state.folder.join("vars.fd"))
         .args(options.qemu.iter().map(String::as_str));
-    for (host, guest) in &options.forward {
-        machine = machine.forward(*host, *guest);
+    for forward in &options.forward {
+        machine = machine.forward(*forward);
     }
     let vnc = screen(options);
     if let Some(display) = vnc {

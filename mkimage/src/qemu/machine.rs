@@ -5,8 +5,10 @@ use super::{Error, supervise};
 use crate::fs;
 use crate::recipe::Size;
 use crate::tools::Tools;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::str::FromStr;
 
 /// Firmware of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -47,6 +49,35 @@ pub enum Boot {
     Nothing,
 }
 
+/// A TCP port of the host's loopback interface that leads into the machine's network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forward {
+    /// The host's port.
+    pub host: u16,
+    /// Who answers: the machine itself, or another address of its network (10.0.2.0/24), where
+    /// guests are whose interfaces are bridged.
+    pub address: Option<Ipv4Addr>,
+    /// The port there.
+    pub port: u16,
+}
+
+impl FromStr for Forward {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let port = |text: &str| text.parse().map_err(|_| format!("`{text}` is no port"));
+        let address =
+            |text: &str| text.parse().map(Some).map_err(|_| format!("`{text}` is no IPv4 address"));
+        let words: Vec<&str> = text.split(':').collect();
+        let (host, to, inner) = match words.as_slice() {
+            [host, inner] => (host, None, inner),
+            [host, to, inner] => (host, address(to)?, inner),
+            _ => return Err("write HOST:PORT, or HOST:ADDRESS:PORT for a guest".to_owned()),
+        };
+        Ok(Self { host: port(host)?, address: to, port: port(inner)? })
+    }
+}
+
 /// How a person sees a machine.
 #[derive(Debug, Clone, Default)]
 pub struct Interaction {
@@ -68,7 +99,7 @@ pub struct Machine {
     cpu: String,
     accel: String,
     nic: Option<String>,
-    forwards: Vec<(u16, u16)>,
+    forwards: Vec<Forward>,
     variables: Option<PathBuf>,
     extra: Vec<String>,
 }
@@ -133,10 +164,10 @@ impl Machine {
         self
     }
 
-    /// Forwards a TCP port of the host's loopback interface to one of the machine.
+    /// Forwards a TCP port of the host's loopback interface into the machine's network.
     #[must_use]
-    pub fn forward(mut self, host: u16, guest: u16) -> Self {
-        self.forwards.push((host, guest));
+    pub fn forward(mut self, forward: Forward) -> Self {
+        self.forwards.push(forward);
         self
     }
 
@@ -236,8 +267,9 @@ impl Machine {
         let Some(model) = &self.nic else { return };
         let mut netdev = "user,id=net0".to_owned();
         let mut device = format!("{model},netdev=net0");
-        for (host, guest) in &self.forwards {
-            netdev += &format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}");
+        for Forward { host, address, port } in &self.forwards {
+            let address = address.map(|address| address.to_string()).unwrap_or_default();
+            netdev += &format!(",hostfwd=tcp:127.0.0.1:{host}-{address}:{port}");
         }
         if let Boot::Network(tree) = &self.boot {
             let file = match self.firmware {
@@ -295,4 +327,25 @@ impl Machine {
 /// A path inside an option list, where a comma ends the option.
 fn escape(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forwards_are_read() {
+        let forward = |host, address, port| Forward { host, address, port };
+        assert_eq!("8022:22".parse(), Ok(forward(8022, None, 22)));
+        let guest = Some(Ipv4Addr::new(10, 0, 2, 16));
+        assert_eq!("8080:10.0.2.16:80".parse(), Ok(forward(8080, guest, 80)));
+        for (text, reason) in [
+            ("8022", "write HOST:PORT"),
+            ("8022:guest:22", "`guest` is no IPv4 address"),
+            ("8022:99999", "`99999` is no port"),
+        ] {
+            let refused = text.parse::<Forward>().expect_err(text);
+            assert!(refused.contains(reason), "{text}: {refused}");
+        }
+    }
 }

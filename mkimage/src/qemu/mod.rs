@@ -8,7 +8,7 @@ mod qmp;
 mod running;
 pub(crate) mod supervise;
 
-pub use machine::{Boot, Firmware, Interaction, Machine};
+pub use machine::{Boot, Firmware, Forward, Interaction, Machine};
 pub use qmp::Qmp;
 pub use running::Running;
 
