@@ -304,8 +304,9 @@ impl Host {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
+        let (_, log) = self.try_shell("xm list; xm log | tail -n 30");
         let console = self.vm.running().console();
-        self.vm.fail(&format!("dom0: this never succeeds: {command}\n{console}"));
+        self.vm.fail(&format!("dom0: this never succeeds: {command}\n{console}\n{log}"));
     }
 
     /// Waits until `xm list` shows a guest in this state, or without it (`None`).

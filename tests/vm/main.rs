@@ -8,4 +8,5 @@ mod images;
 mod media;
 mod networks;
 mod refusals;
+mod shares;
 mod toolstack;

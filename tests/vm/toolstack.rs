@@ -145,6 +145,39 @@ fn what_a_guest_has_changes_while_it_runs() {
 }
 
 #[test]
+fn crashes_are_kept_and_guests_start_again() {
+    let mut host = Setup::new("crashes")
+        .text("config/guests/core.cfg", &config("on_crash = 'coredump-restart'"))
+        .text("config/guests/beside.cfg", &config("on_crash = 'rename-restart'\nvcpus = 2"))
+        .data_mib(400)
+        .boot();
+    host.create("core", "core");
+    host.create("beside", "beside");
+    let uuid = "xm list -l beside | grep uuid";
+    let before = host.shell(uuid);
+    // What was changed while it ran goes for its next life as well.
+    host.shell("xm vcpu-set beside 1 && xm sched-credit2 -d beside -w 300");
+    // A guest that crashes at once would only do so again: it must have run for a while.
+    host.shell("sleep 8");
+    for (name, next) in [("core", 3), ("beside", 4)] {
+        host.guest(name, "(sleep 1; echo c >/proc/sysrq-trigger) & true");
+        host.wait_until(&format!("xm domid {name} | grep -qx {next}"));
+        host.wait_for_shell(name);
+    }
+    assert_eq!(host.shell("head -c 4 /data/cores/core.core | tail -c 3"), "ELF");
+    host.wait_for_state("beside-1", Some("---sc-"));
+    assert_eq!(host.guest("beside", "nproc"), "1\n");
+    let shares = host.shell("xm sched-credit2 -d beside");
+    assert!(shares.contains(" 300 "), "{shares}");
+    assert_eq!(host.shell(uuid), before);
+    host.kill("xend");
+    host.wait_until("xm destroy beside-1");
+    host.shell("xm destroy beside && xm destroy core");
+    assert_eq!(host.shell("ls /run/xenolith/domains; xm list | wc -l"), "2\n");
+    host.end();
+}
+
+#[test]
 fn guests_are_known_without_running() {
     let mut host = Setup::new("managed")
         .text("config/guests/web.cfg", &config(""))

@@ -36,6 +36,15 @@ pub struct Create {
     pub paused: bool,
 }
 
+impl Create {
+    /// Makes a key of the config have this value, whatever it had.
+    pub fn set(&mut self, key: &str, value: &str) {
+        let start = format!("{key}=");
+        self.overrides.retain(|known| !known.starts_with(&start));
+        self.overrides.push(format!("{start}\"{value}\""));
+    }
+}
+
 /// A guest that was started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Created {

@@ -98,9 +98,7 @@ fn nodes(built: &Built, guest: &Guest, vm: &str) -> Vec<(String, String)> {
 pub fn remove(store: &mut Client, domain: u16, uuid: Uuid) -> Result<()> {
     store.transact(|store, tx| {
         store.remove(tx, &home(domain))?;
-        for kind in store.list(tx, "/local/domain/0/backend")? {
-            store.remove(tx, &format!("/local/domain/0/backend/{kind}/{domain}"))?;
-        }
+        remove_backends(store, tx, domain)?;
         // A guest that starts again may have taken its place already.
         let vm = format!("/vm/{uuid}");
         let heirs = store.list(tx, "/local/domain")?;
@@ -110,6 +108,17 @@ pub fn remove(store: &mut Client, domain: u16, uuid: Uuid) -> Result<()> {
         }
         if inherited { Ok(()) } else { store.remove(tx, &vm) }
     })
+}
+
+/// Removes the control domain's ends of a guest's devices.
+///
+/// # Errors
+/// As the store has it.
+pub fn remove_backends(store: &mut Client, tx: Tx, domain: u16) -> Result<()> {
+    for kind in store.list(tx, "/local/domain/0/backend")? {
+        store.remove(tx, &format!("/local/domain/0/backend/{kind}/{domain}"))?;
+    }
+    Ok(())
 }
 
 /// Removes what stands there about domains that are gone without anybody having noticed.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use toolstack::build::kernel::KernelCache;
@@ -10,14 +10,11 @@ use toolstack::build::{self, Plan};
 use toolstack::config;
 use toolstack::config::cpus::CpuSet;
 use toolstack::config::disk::Disk;
-use toolstack::config::guest::{Action, Boot, Guest};
+use toolstack::config::guest::{Boot, Guest};
 use uuid::Uuid;
 use xenctl::Xen;
-use xenctl::xen_abi::domctl::{
-    DOMINF_DYING, DOMINF_PAUSED, DOMINF_SHUTDOWN, GetDomainInfo, SchedCredit2,
-};
+use xenctl::xen_abi::domctl::{DOMINF_PAUSED, SchedCredit2};
 use xenctl::xen_abi::hvm::params::HvmParam;
-use xenctl::xen_abi::sched::ShutdownReason;
 use xenstore::DomId;
 use xenstore::client::{Client, Tx};
 
@@ -25,10 +22,10 @@ use super::definition::Definition;
 use super::devices;
 use super::messages::{Create, Created, Domain};
 use super::store_nodes;
-use crate::xm::domains::shutdown_reason;
 
 mod disks;
 mod dump;
+mod ending;
 mod managed;
 mod memory;
 mod signals;
@@ -38,8 +35,6 @@ mod vcpus;
 const KERNELS: &str = "/run/xenolith/kernels";
 /// The kernel of guests that boot from their own disks: GRUB, where mkimage puts it.
 const PVGRUB: &str = "/usr/lib/xenolith/pvgrub";
-/// A guest that ends sooner than this after its start would only do so again.
-const TOO_SOON: Duration = Duration::from_secs(10);
 
 /// The toolstack.
 pub struct Toolstack {
@@ -53,7 +48,8 @@ pub struct Toolstack {
 pub(super) struct Running {
     pub(super) definition: Definition,
     pub(super) guest: Guest,
-    started: Instant,
+    /// When; `None` if an earlier daemon did it.
+    started: Option<Instant>,
     /// It ended, and what was to be done about it is done.
     settled: bool,
 }
@@ -85,7 +81,7 @@ impl Toolstack {
             let Ok(guest) = guest_of(&definition) else { continue };
             log::info!("{} (domain {}) goes on", guest.name, info.domain);
             devices::vif::adopt(&mut self.store, info.domain)?;
-            let running = Running { definition, guest, started: Instant::now(), settled: false };
+            let running = Running { definition, guest, started: None, settled: false };
             self.guests.insert(info.domain, running);
         }
         for definition in Definition::all() {
@@ -198,11 +194,7 @@ impl Toolstack {
     pub fn rename(&mut self, domain: u16, name: &str) -> anyhow::Result<()> {
         let taken = self.domains()?.iter().any(|other| other.name == name);
         ensure!(!taken, "there is a domain {name} already");
-        let text = format!("name=\"{name}\"");
-        self.remember(domain, |definition| {
-            definition.create.overrides.retain(|known| !known.starts_with("name="));
-            definition.create.overrides.push(text);
-        })?;
+        self.remember(domain, |definition| definition.create.set("name", name))?;
         self.store.write(Tx::NONE, &format!("{}/name", store_nodes::home(domain)), name)?;
         Ok(())
     }
@@ -218,88 +210,6 @@ impl Toolstack {
             log::info!("{} (domain {domain}) destroyed", running.guest.name);
         }
         Ok(())
-    }
-
-    /// Looks for guests that have ended, and does what their configs want.
-    ///
-    /// # Errors
-    /// When the hypervisor doesn't say which there are.
-    pub fn settle(&mut self) -> anyhow::Result<()> {
-        let present: HashMap<u16, GetDomainInfo> =
-            self.xen.domains()?.into_iter().map(|info| (info.domain, info)).collect();
-        let known: Vec<u16> = self.guests.keys().copied().collect();
-        for domain in known {
-            match present.get(&domain) {
-                None => self.vanished(domain),
-                Some(info) if info.flags & DOMINF_DYING != 0 => {}
-                Some(info) if info.flags & DOMINF_SHUTDOWN != 0 => {
-                    if let Err(error) = self.ended(domain, shutdown_reason(info)) {
-                        log::error!("domain {domain}: {error:#}");
-                    }
-                }
-                Some(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Somebody else destroyed it.
-    fn vanished(&mut self, domain: u16) {
-        let Some(running) = self.guests.remove(&domain) else { return };
-        log::info!("{} (domain {domain}) is gone", running.guest.name);
-        let uuid = running.definition.uuid;
-        Definition::forget(uuid);
-        if let Err(error) = self.forget(domain, uuid) {
-            log::warn!("{error:#}");
-        }
-    }
-
-    fn ended(&mut self, domain: u16, reason: ShutdownReason) -> anyhow::Result<()> {
-        let Some(running) = self.guests.get_mut(&domain) else { return Ok(()) };
-        if std::mem::replace(&mut running.settled, true) {
-            return Ok(());
-        }
-        let (name, guest) = (running.guest.name.clone(), &running.guest);
-        let (words, action) = match reason {
-            ShutdownReason::POWEROFF => ("powered off", guest.on_poweroff),
-            ShutdownReason::REBOOT => ("rebooted", guest.on_reboot),
-            ShutdownReason::SUSPEND => return Ok(()),
-            _ => ("crashed", guest.on_crash),
-        };
-        let again =
-            matches!(action, Action::Restart | Action::RenameRestart | Action::CoredumpRestart);
-        if again && running.started.elapsed() < TOO_SOON {
-            log::error!(
-                "{name} (domain {domain}) {words} within {TOO_SOON:?} of its start: it isn't \
-                 started again; look at its console's log"
-            );
-            return self.destroy(domain);
-        }
-        log::info!("{name} (domain {domain}) {words}");
-        match action {
-            Action::Preserve => Ok(()),
-            Action::Destroy | Action::CoredumpDestroy => self.destroy(domain),
-            Action::Restart | Action::CoredumpRestart | Action::RenameRestart => {
-                self.restart(domain)
-            }
-        }
-    }
-
-    fn restart(&mut self, domain: u16) -> anyhow::Result<()> {
-        self.take_away(domain)?;
-        let Some(running) = self.guests.remove(&domain) else { return Ok(()) };
-        let name = running.guest.name.clone();
-        let uuid = running.definition.uuid;
-        match self.start(running.definition, running.guest) {
-            Ok(new) => {
-                log::info!("{name} started again, as domain {new}");
-                Ok(())
-            }
-            Err(error) => {
-                Definition::forget(uuid);
-                Err(error).with_context(|| format!("{name} can't be started again"))
-            }
-        }
     }
 
     /// Builds, connects and runs a guest; takes it away again if one of that fails.
@@ -322,7 +232,7 @@ impl Toolstack {
             return Err(error);
         }
         log::info!("{} started as domain {domain}", guest.name);
-        let running = Running { definition, guest, started: Instant::now(), settled: false };
+        let running = Running { definition, guest, started: Some(Instant::now()), settled: false };
         self.guests.insert(domain, running);
         Ok(domain)
     }

@@ -16,6 +16,7 @@ use xenstore::DomId;
 use xenstore::client::{Client, Tx};
 use xenstore::permission::{Access, Permission};
 
+use super::store_nodes;
 use crate::host_config::HostConfig;
 
 /// How long a backend may take to be ready.
@@ -158,6 +159,20 @@ pub fn close(store: &mut Client, device: &Device) -> anyhow::Result<()> {
         ensure!(Instant::now() < deadline, "the guest doesn't let go of it within {LEAVE:?}");
         std::thread::sleep(PAUSE);
     }
+}
+
+/// Takes all devices from a guest that doesn't run any more.
+///
+/// # Errors
+/// As the store has it.
+pub fn remove_all(store: &mut Client, domain: u16) -> anyhow::Result<()> {
+    let vifs = vif::numbers(store, domain)?;
+    store.transact(|store, tx| {
+        store.remove(tx, &format!("{}/device", store_nodes::home(domain)))?;
+        store_nodes::remove_backends(store, tx, domain)
+    })?;
+    vif::forget(domain, &vifs);
+    Ok(())
 }
 
 fn common(

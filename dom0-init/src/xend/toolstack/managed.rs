@@ -59,8 +59,7 @@ impl Toolstack {
         })?;
         let mut create = definition.create;
         create.paused = start.paused;
-        create.overrides.retain(|text| !text.starts_with("uuid="));
-        create.overrides.push(format!("uuid=\"{}\"", definition.uuid));
+        create.set("uuid", &definition.uuid.to_string());
         self.create(create)
     }
 

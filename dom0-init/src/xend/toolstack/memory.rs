@@ -36,7 +36,11 @@ impl Toolstack {
         );
         // It may take more before it is asked to, and keep what it has until it gives it back.
         self.xen.set_max_memory(domain, wanted.saturating_add(SLACK_KIB))?;
-        Ok(self.store.write(Tx::NONE, &format!("{home}/memory/target"), &wanted.to_string())?)
+        self.store.write(Tx::NONE, &format!("{home}/memory/target"), &wanted.to_string())?;
+        self.remember(domain, |definition| {
+            definition.create.set("memory", &mebibytes.to_string());
+            definition.create.set("maxmem", &(most / 1024).to_string());
+        })
     }
 
     /// Limits what a guest may have.

@@ -25,7 +25,10 @@ impl Toolstack {
             let state = if vcpu < count { "online" } else { "offline" };
             self.store.write(Tx::NONE, &format!("{home}/cpu/{vcpu}/availability"), state)?;
         }
-        Ok(())
+        self.remember(domain, |definition| {
+            definition.create.set("vcpus", &count.to_string());
+            definition.create.set("maxvcpus", &most.to_string());
+        })
     }
 
     /// Says where vCPUs may run.
@@ -68,7 +71,11 @@ impl Toolstack {
         let weight = share.weight.unwrap_or(now.weight);
         ensure!(weight > 0, "a weight is from 1 to 65535; the usual one is 256");
         let cap = share.cap.unwrap_or(now.cap);
-        Ok(self.xen.set_credit2(domain, SchedCredit2 { weight, cap })?)
+        self.xen.set_credit2(domain, SchedCredit2 { weight, cap })?;
+        self.remember(domain, |definition| {
+            definition.create.set("cpu_weight", &weight.to_string());
+            definition.create.set("cpu_cap", &cap.to_string());
+        })
     }
 
     /// How many vCPUs a domain has, used or not.
