@@ -16,6 +16,7 @@ use crate::progress::{self, Step};
 use crate::project::Project;
 use crate::recipe::{self, Appliance, Kind, Recipe};
 use crate::scratch::Scratch;
+use crate::stage::companions::Companions;
 use crate::stage::initramfs::Initramfs;
 use crate::stage::kernel::{self, Kernel};
 use crate::stage::pvgrub;
@@ -65,6 +66,8 @@ pub struct Request {
     pub hypervisor_args: String,
     /// More arguments for the kernel, in every entry of the boot menu.
     pub kernel_args: String,
+    /// Recipes of guests that come along on the disk image.
+    pub guests: Vec<String>,
 }
 
 impl Request {
@@ -116,6 +119,7 @@ struct Plan<'a> {
     lock: Lock,
     hypervisor: PathBuf,
     dom0_init: PathBuf,
+    guests: Companions,
     epoch: u64,
 }
 
@@ -133,6 +137,9 @@ pub fn appliance(project: &Project, request: &Request, output: &Output) -> Resul
     for args in [&request.hypervisor_args, &request.kernel_args] {
         recipe::plain_arguments(args).map_err(Error::Image)?;
     }
+    if !request.guests.is_empty() && !request.media.contains(&Medium::Usb) {
+        return Err(Error::Image("guests come along on a disk only: add --media usb".to_owned()));
+    }
     let lock = project.lock(&recipe)?;
     let plan = Plan {
         request,
@@ -147,6 +154,7 @@ pub fn appliance(project: &Project, request: &Request, output: &Output) -> Resul
             Some(path) => artifacts::given(path)?,
             None => artifacts::dom0_init(project)?,
         },
+        guests: Companions::prepare(project, &request.guests)?,
         epoch: output::epoch(appliance.epoch)?,
     };
     let id = plan.id(project)?;
@@ -195,6 +203,7 @@ impl Plan<'_> {
             hasher.part(digest.bytes());
         }
         hasher.part(&self.request.hypervisor_args).part(&self.request.kernel_args);
+        self.guests.digest(&mut hasher);
         let mut overlay = Initramfs::default();
         self.lay_over(&mut overlay)?;
         hasher.part(overlay.archive(0)?);
@@ -281,6 +290,7 @@ impl Plan<'_> {
             epoch: self.epoch,
             id,
             files,
+            data: self.guests.files.clone(),
             timeout: self.appliance.timeout,
         })
     }

@@ -64,6 +64,9 @@ enum Command {
         /// Which media
         #[arg(long, value_enum, value_delimiter = ',', default_values = ["usb", "iso", "pxe"])]
         media: Vec<Medium>,
+        /// Guests that the disk image brings along, by recipe, each with a config that starts it
+        #[arg(long, value_name = "RECIPE", value_delimiter = ',')]
+        guests: Vec<String>,
         #[command(flatten)]
         binaries: Binaries,
     },
@@ -105,10 +108,10 @@ pub fn run(cli: Cli) -> Result<(), Error> {
     progress::set_verbose(verbose);
     let project = Project::find(Options { mirror, offline, cache })?;
     match cli.command {
-        Command::Build { recipe, out, mut media, binaries } => {
+        Command::Build { recipe, out, mut media, guests, binaries } => {
             media.sort();
             media.dedup();
-            let request = Request { recipe, media, ..binaries.request() };
+            let request = Request { recipe, media, guests, ..binaries.request() };
             build::build(&project, &request, out)
         }
         Command::Lock { recipes, update } => {

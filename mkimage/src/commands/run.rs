@@ -11,6 +11,9 @@ use crate::recipe::{Recipe, Size};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
+/// The recipe of the guest that a machine has to try things with.
+const DEMO: &str = "demo";
+
 /// What to boot from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum From {
@@ -45,6 +48,12 @@ pub struct Options {
     /// Size of the disk as the machine sees it
     #[arg(long, value_name = "SIZE", default_value = "8G")]
     pub disk: Size,
+    /// Guests that the disk brings along, by recipe [default: demo]
+    #[arg(long, value_name = "RECIPE", value_delimiter = ',')]
+    pub guests: Option<Vec<String>>,
+    /// No guests come along
+    #[arg(long, conflicts_with = "guests")]
+    pub no_guests: bool,
     /// No screen, even when there is a display
     #[arg(long)]
     pub headless: bool,
@@ -83,6 +92,7 @@ pub fn run(project: &Project, options: &Options, mut request: Request) -> Result
     };
     request.recipe.clone_from(&options.recipe);
     request.media = vec![medium];
+    request.guests = guests(options);
     request.hypervisor_args = options.append.clone().unwrap_or_default();
     request.kernel_args = options.append_dom0.clone().unwrap_or_default();
     let recipe = project.recipe(&options.recipe)?;
@@ -110,6 +120,13 @@ pub fn run(project: &Project, options: &Options, mut request: Request) -> Result
         return Ok(());
     }
     Err(Error::Image(format!("QEMU ended with {status}")))
+}
+
+/// The guests that come along: those that were asked for, else the usual one if there is a disk.
+fn guests(options: &Options) -> Vec<String> {
+    let usual = options.media == From::Usb && !options.no_guests;
+    let usual = if usual { vec![DEMO.to_owned()] } else { Vec::new() };
+    options.guests.clone().unwrap_or(usual)
 }
 
 /// What a machine keeps between runs.

@@ -49,6 +49,8 @@ pub struct Content {
     pub id: crate::hash::Sha256,
     /// The hypervisor, the kernel, the initramfs and the boot menu's entries.
     pub files: Files,
+    /// What the data partition of a disk has on it from the beginning.
+    pub data: Files,
     /// Seconds that the boot menu waits.
     pub timeout: u32,
 }

@@ -2,6 +2,7 @@
 
 pub mod bios;
 pub mod content;
+pub mod data;
 pub mod fat;
 pub mod gpt;
 pub mod grub;

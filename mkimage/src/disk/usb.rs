@@ -6,10 +6,11 @@
 //! | 2 `esp` | FAT32: GRUB for UEFI, `grub/grub.cfg`, `grub/grubenv` (`slot=a`) |
 //! | 3 `xenolith-a` | FAT: hypervisor, kernel, initramfs, `boot.cfg` |
 //! | 4 `xenolith-b` | nothing yet: the other slot of an update |
-//! | 5 `xenolith-data` | nothing yet: PID 1 formats it and grows it over the disk on first boot |
+//! | 5 `xenolith-data` | guests that come along, if any; PID 1 grows it over the disk on first boot |
 
 use super::bios;
 use super::content::{Content, Source};
+use super::data;
 use super::fat::{self, Label};
 use super::gpt::{self, Partition, Purpose};
 use super::grub::{self, Flavor};
@@ -37,9 +38,10 @@ pub fn write(
     tools: &Tools,
     scratch: &Path,
 ) -> Result<(), Error> {
-    let partitions = partitions(content, layout);
+    let data = data_size(content, layout)?;
+    let partitions = partitions(content, layout, data);
     let (offsets, size) = gpt::place(&partitions);
-    let [bios, esp, system, ..] = offsets.as_slice() else {
+    let [bios, esp, system, _, data_start] = offsets.as_slice() else {
         return Err(Error::Image("the partition table is too short".to_owned()));
     };
     let core = grub::core(tools, Flavor::BiosDisk, BIOS_PREFIX, None, scratch)?;
@@ -57,10 +59,24 @@ pub fn write(
     let label = Label { name: "XENO-A", serial: serial(content, "xenolith-a") };
     put_fat(&image, path, *system, layout.system.bytes(), label, false, &content.files)?;
     image.sync_all().at("write", path)?;
+    if !content.data.is_empty() {
+        let identity = data::Identity {
+            uuid: content.derive("data"),
+            hash_seed: content.derive("data hash seed"),
+            epoch: content.epoch,
+        };
+        data::write(path, (*data_start, data), &content.data, identity, tools, scratch)?;
+    }
     Ok(())
 }
 
-fn partitions(content: &Content, layout: &Layout) -> Vec<Partition> {
+/// The data partition's size: the recipe's, or what its files need.
+fn data_size(content: &Content, layout: &Layout) -> Result<u64, Error> {
+    let recipe = layout.data.bytes();
+    Ok(if content.data.is_empty() { recipe } else { data::least_size(&content.data)?.max(recipe) })
+}
+
+fn partitions(content: &Content, layout: &Layout, data: u64) -> Vec<Partition> {
     let partition = |name, purpose, size| Partition {
         name,
         purpose,
@@ -72,7 +88,7 @@ fn partitions(content: &Content, layout: &Layout) -> Vec<Partition> {
         partition("esp", Purpose::Esp, layout.esp.bytes()),
         partition("xenolith-a", Purpose::Linux, layout.system.bytes()),
         partition("xenolith-b", Purpose::Linux, layout.system.bytes()),
-        partition("xenolith-data", Purpose::Linux, layout.data.bytes()),
+        partition("xenolith-data", Purpose::Linux, data),
     ]
 }
 

@@ -14,13 +14,19 @@ pub struct Guest {
     pub epoch: u64,
     /// Size of the disk. Its last partition holds the system and grows over a larger disk.
     pub size: Size,
+    /// Memory of the virtual machine, in configs that are made for it.
+    #[serde(default = "half_a_gibibyte")]
+    pub memory: Size,
+    /// Its virtual CPUs, likewise.
+    #[serde(default = "one")]
+    pub vcpus: u32,
     /// Folder of files laid over the system, relative to the recipe.
     pub overlay: Option<String>,
     /// More arguments for the kernel.
     #[serde(default)]
     pub kernel_args: String,
     /// Seconds that the boot menu waits.
-    #[serde(default = "one_second")]
+    #[serde(default = "one")]
     pub timeout: u32,
     /// Time zone, such as `Europe/Berlin`.
     #[serde(default = "utc")]
@@ -48,7 +54,11 @@ pub struct Guest {
     pub hooks: Vec<Hook>,
 }
 
-const fn one_second() -> u32 {
+fn half_a_gibibyte() -> Size {
+    Size::mib(512)
+}
+
+const fn one() -> u32 {
     1
 }
 
