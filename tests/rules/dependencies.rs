@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("xenctl", &["xen-abi"]),
     ("xenstore", &["xen-abi"]),
     ("toolstack", &["xen-abi", "hv-core", "hv-loader", "xenctl", "xenstore"]),
+    ("qcow2", &[]),
     ("dom0-init", &["xen-abi", "toolstack", "xenctl", "xenstore"]),
     ("mkimage", &["hv-symbols"]),
     ("xenolith-test-guests", &["xen-abi", "x86defs"]),
