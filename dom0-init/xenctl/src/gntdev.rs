@@ -59,7 +59,7 @@ const UNMAP: Opcode = xen_opcode::<UnmapArgument>(b'G', 1);
 /// Maps granted pages.
 #[derive(Debug)]
 pub struct Grants {
-    device: Arc<File>,
+    pub(crate) device: Arc<File>,
 }
 
 /// Granted pages; they are given back when this is dropped.

@@ -60,3 +60,8 @@ pub unsafe fn call<T>(device: impl AsFd, opcode: Opcode, argument: &mut T) -> io
 pub fn address_of<T>(slice: &[T]) -> u64 {
     ptr::from_ref(slice).cast::<T>().expose_provenance() as u64
 }
+
+/// The same of a slice that the call writes to.
+pub fn address_of_mut<T>(slice: &mut [T]) -> u64 {
+    ptr::from_mut(slice).cast::<T>().expose_provenance() as u64
+}

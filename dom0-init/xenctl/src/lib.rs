@@ -16,6 +16,7 @@ pub mod domain;
 mod error;
 pub mod evtchn;
 pub mod gntdev;
+mod grant_copy;
 pub mod host;
 pub mod hvm;
 mod ioctl;
@@ -30,6 +31,7 @@ pub mod version;
 pub mod xenbus;
 
 pub use error::{Error, Result};
+pub use grant_copy::Piece;
 use privcmd::{Privcmd, Resource};
 pub use xen_abi;
 
