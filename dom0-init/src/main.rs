@@ -10,6 +10,7 @@ mod console;
 mod control;
 mod devd;
 mod guest_consoles;
+mod guest_disks;
 mod host_config;
 mod identity;
 mod init;

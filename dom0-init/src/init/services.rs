@@ -14,7 +14,7 @@ use super::Host;
 use super::hypervisor;
 use super::kernel_parameters;
 use super::supervise::{Launcher, Spec};
-use crate::{console, devd, guest_consoles, net, xend, xenstored};
+use crate::{console, devd, guest_consoles, guest_disks, net, xend, xenstored};
 
 /// Starts this binary's daemons.
 #[derive(Debug)]
@@ -51,6 +51,7 @@ type Service = fn(&[String]) -> anyhow::Result<()>;
 const SERVICES: &[(&str, Service)] = &[
     ("console", console::run),
     ("guest-consoles", guest_consoles::run),
+    ("guest-disks", guest_disks::run),
     ("hotplug", devd::run),
     ("network", net::run),
     ("xend", xend::run),
@@ -106,13 +107,14 @@ pub fn start_store(host: &mut Host) -> anyhow::Result<String> {
     Ok("serving the domains".to_owned())
 }
 
-/// Starts the daemons that look after guests: their consoles, and the toolstack.
+/// Starts the daemons that look after guests: their consoles and disks, and the toolstack.
 ///
 /// # Errors
 /// When there is no hypervisor.
 pub fn start_toolstack(host: &mut Host) -> anyhow::Result<String> {
     anyhow::ensure!(hypervisor::is_present(), "there is no hypervisor");
     start(host, "guest consoles", &["guest-consoles"], &[]);
+    start(host, "guest disks", &["guest-disks"], &[]);
     start(host, "xend", &["xend"], &[]);
     Ok("guests can be started".to_owned())
 }

@@ -10,7 +10,7 @@ mod changes;
 pub mod client;
 mod cpus;
 mod definition;
-mod devices;
+pub mod devices;
 mod lifecycle;
 pub mod messages;
 mod store_nodes;

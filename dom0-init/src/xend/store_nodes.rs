@@ -135,6 +135,13 @@ pub fn sweep(store: &mut Client, present: &[u16]) -> Result<()> {
         let uuid = vm.rsplit('/').next().and_then(|uuid| Uuid::parse_str(uuid).ok());
         remove(store, domain, uuid.unwrap_or_default())?;
     }
+    for kind in store.list(Tx::NONE, "/local/domain/0/backend")? {
+        for name in store.list(Tx::NONE, &format!("/local/domain/0/backend/{kind}"))? {
+            if name.parse().is_ok_and(|domain: u16| !present.contains(&domain)) {
+                store.remove(Tx::NONE, &format!("/local/domain/0/backend/{kind}/{name}"))?;
+            }
+        }
+    }
     Ok(())
 }
 

@@ -293,10 +293,9 @@ impl Toolstack {
 
     /// Removes what the host had for a guest that is gone.
     fn forget(&mut self, domain: u16, uuid: Uuid) -> anyhow::Result<()> {
-        let vifs = devices::vif::numbers(&mut self.store, domain)?;
+        let devices = devices::all(&mut self.store, domain)?;
         store_nodes::remove(&mut self.store, domain, uuid)?;
-        devices::vif::forget(domain, &vifs);
-        Ok(())
+        devices::forget(&mut self.store, domain, &devices)
     }
 }
 

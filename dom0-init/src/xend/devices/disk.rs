@@ -1,17 +1,19 @@
-//! Disks: block devices, and files through loop devices, served by the kernel's own backend.
+//! Disks: block devices, and files through loop devices, which the kernel's own backend serves;
+//! images in QEMU's format and empty drives, which [`crate::guest_disks`] serves.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use rustix::fs::{major, minor};
 use toolstack::config::disk::{Disk, Source};
 use xenctl::loopback::LoopDevice;
-use xenstore::client::Client;
+use xenstore::client::{Client, Tx};
 
-use super::{Device, Nodes, PATIENCE, PAUSE};
+use super::{Device, Kind, LEAVE, Nodes, PATIENCE, PAUSE};
+use crate::guest_disks;
 
 /// A disk on its way to a guest. What is open here must stay so until the kernel has opened it.
 pub struct Attached {
@@ -21,18 +23,19 @@ pub struct Attached {
 }
 
 impl Attached {
-    /// Waits until the kernel has opened the source, which it does some time after it has taken
-    /// notice of the disk; it shows that by the file `physical_device`.
+    /// Waits until the source is open, which the kernel does some time after it has taken notice
+    /// of the disk; it shows that by the file `physical_device`.
     ///
     /// # Errors
-    /// When it doesn't: `xm log -k` may say why.
+    /// When it isn't opened: what the daemon says, or `xm log -k` may say why.
     pub fn wait_until_opened(&self, store: &mut Client) -> anyhow::Result<()> {
         self.device.wait_until_served(store)?;
-        let Device { domain, kind, number } = self.device;
-        let shown =
-            format!("/sys/bus/xen-backend/devices/{kind}-{domain}-{number}/physical_device");
+        if self.device.kind == Kind::Qdisk {
+            return Ok(());
+        }
+        let shown = in_kernel(&self.device).join("physical_device");
         let deadline = Instant::now() + PATIENCE;
-        while !Path::new(&shown).exists() {
+        while !shown.exists() {
             ensure!(
                 Instant::now() < deadline,
                 "the kernel doesn't open it within {PATIENCE:?}: `xm log -k` may say why"
@@ -43,51 +46,131 @@ impl Attached {
     }
 }
 
+/// What the store says of a disk's source, and what is held open for it.
+struct Opened {
+    kind: Kind,
+    /// The block device's number as the kernel's backend takes it.
+    physical: Option<String>,
+    params: String,
+    held: Option<LoopDevice>,
+}
+
 /// Makes a disk appear to a guest.
 ///
 /// # Errors
 /// What is wrong with its source.
 pub fn add(store: &mut Client, domain: u16, disk: &Disk) -> anyhow::Result<Attached> {
-    let device = Device { domain, kind: "vbd", number: disk.device.number };
-    let (physical, path, held) = open(disk)?;
+    let opened = open(disk)?;
+    let device = Device { domain, kind: opened.kind, number: disk.device.number };
     let kind = if disk.cdrom { "cdrom" } else { "disk" };
     let mode = if disk.writable { "w" } else { "r" };
-    let front: Nodes =
-        vec![("virtual-device", disk.device.number.to_string()), ("device-type", kind.to_owned())];
-    let back: Nodes = vec![
+    // PVH guests have no emulated drive to see a CD by, but Linux takes them for such as have, and
+    // leaves out what is called a CD here. What it is stands in the backend's node `info`.
+    let front: Nodes = vec![
+        ("virtual-device", disk.device.number.to_string()),
+        ("device-type", "disk".to_owned()),
+    ];
+    let mut back: Nodes = vec![
         ("online", "1".to_owned()),
         ("bootable", "1".to_owned()),
         ("removable", u8::from(disk.cdrom).to_string()),
         ("dev", disk.device.name.clone()),
-        ("type", "phy".to_owned()),
+        ("type", if opened.physical.is_some() { "phy" } else { guest_disks::KIND }.to_owned()),
         ("mode", mode.to_owned()),
         ("device-type", kind.to_owned()),
-        ("params", path),
-        ("physical-device", physical),
+        ("params", opened.params),
         ("hotplug-status", "connected".to_owned()),
     ];
+    back.extend(opened.physical.map(|number| ("physical-device", number)));
     device.add(store, front, back)?;
-    Ok(Attached { device, _held: held })
+    Ok(Attached { device, _held: opened.held })
 }
 
-/// The block device behind a disk: its number as the backend takes it, and the source's path.
-fn open(disk: &Disk) -> anyhow::Result<(String, String, Option<LoopDevice>)> {
+/// The disk of a guest with this number, if it has one. The guest's end isn't asked: the guest
+/// can write it.
+///
+/// # Errors
+/// As the store has it.
+pub fn find(store: &mut Client, domain: u16, number: u32) -> anyhow::Result<Option<Device>> {
+    for kind in [Kind::Vbd, Kind::Qdisk] {
+        let device = Device { domain, kind, number };
+        if device.exists(store)? {
+            return Ok(Some(device));
+        }
+    }
+    Ok(None)
+}
+
+/// All disks of a guest.
+///
+/// # Errors
+/// As the store has it.
+pub fn all(store: &mut Client, domain: u16) -> anyhow::Result<Vec<Device>> {
+    let mut all = Vec::new();
+    for kind in [Kind::Vbd, Kind::Qdisk] {
+        let folder = format!("/local/domain/0/backend/{}/{domain}", kind.backend());
+        let numbers = store.list(Tx::NONE, &folder)?;
+        let numbers = numbers.iter().filter_map(|number| number.parse().ok());
+        all.extend(numbers.map(|number| Device { domain, kind, number }));
+    }
+    Ok(all)
+}
+
+/// Waits until the source of a disk whose nodes are gone is closed, so that it can be used at
+/// once.
+///
+/// # Errors
+/// As the store has it.
+pub fn forget(store: &mut Client, device: &Device) -> anyhow::Result<()> {
+    let place = match device.kind {
+        Kind::Qdisk => guest_disks::folder(device.domain, device.number),
+        _ => in_kernel(device),
+    };
+    let deadline = Instant::now() + LEAVE;
+    while place.exists() {
+        // A backend in the kernel that connects at this moment makes some of its nodes again,
+        // and keeps the disk for them.
+        device.remove_rest(store)?;
+        if Instant::now() >= deadline {
+            log::warn!("{}: it isn't let go of within {LEAVE:?}", device.backend());
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    device.remove_rest(store)
+}
+
+/// Where the kernel shows a backend of its own, as long as it has it.
+fn in_kernel(device: &Device) -> PathBuf {
+    let Device { domain, kind, number } = device;
+    let name = format!("{}-{domain}-{number}", kind.backend());
+    Path::new("/sys/bus/xen-backend/devices").join(name)
+}
+
+/// Opens what is behind a disk, as far as that isn't up to the daemon.
+fn open(disk: &Disk) -> anyhow::Result<Opened> {
+    let block = |path: &str| -> anyhow::Result<Opened> {
+        let physical = Some(block_device(path)?);
+        Ok(Opened { kind: Kind::Vbd, physical, params: path.to_owned(), held: None })
+    };
     match &disk.source {
-        Source::Block(path) => Ok((block_device(path)?, path.clone(), None)),
+        Source::Block(path) => block(path),
         Source::File(path) => {
             let file = open_file(path, disk.writable)?;
             if file.metadata()?.file_type().is_block_device() {
-                return Ok((block_device(path)?, path.clone(), None));
+                return block(path);
             }
             let held = LoopDevice::of_file(&file, disk.writable)
                 .with_context(|| format!("{path}: can't be made a disk"))?;
-            let number = number(held.device().metadata()?.rdev());
-            Ok((number, path.clone(), Some(held)))
+            let physical = Some(number(held.device().metadata()?.rdev()));
+            Ok(Opened { kind: Kind::Vbd, physical, params: path.clone(), held: Some(held) })
         }
-        Source::Qcow2(path) => bail!(
-            "{path}: qcow2 files aren't served yet: convert it to a raw one and use file:{path}"
-        ),
-        Source::Empty => bail!("an empty CD drive isn't served yet: take it out of the config"),
+        Source::Qcow2(path) => {
+            Ok(Opened { kind: Kind::Qdisk, physical: None, params: path.clone(), held: None })
+        }
+        Source::Empty => {
+            Ok(Opened { kind: Kind::Qdisk, physical: None, params: String::new(), held: None })
+        }
     }
 }
 
@@ -125,7 +208,7 @@ mod tests {
     }
 
     fn problem(text: &str) -> String {
-        format!("{:#}", open(&disk(text)).map(|(number, ..)| number).unwrap_err())
+        format!("{:#}", open(&disk(text)).map(|opened| opened.params).unwrap_err())
     }
 
     #[test]
@@ -136,7 +219,15 @@ mod tests {
         assert!(problem("phy:/dev/null,xvda,w").contains("/dev/null is no block device"));
         assert!(problem("file:/tmp,xvda,r").contains("is a folder"));
         assert!(problem("file:/nonexistent,xvda,w").contains("can't be opened"));
-        assert!(problem("tap:qcow2:/a,xvda,w").contains("convert it"));
+    }
+
+    #[test]
+    fn the_daemon_opens_what_the_kernel_cannot() {
+        for (text, params) in [("tap:qcow2:/a,xvda,w", "/a"), (",hdc:cdrom,r", "")] {
+            let opened = open(&disk(text)).unwrap();
+            assert_eq!((opened.kind, opened.params.as_str()), (Kind::Qdisk, params));
+            assert!(opened.physical.is_none());
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A device is a folder of the guest ([`Device::frontend`]) and one of the control domain
 //! ([`Device::backend`]), which name each other and hold each end's state. The control domain's
-//! kernel serves the backend as soon as it appears.
+//! kernel, or the daemon of disks, serves the backend as soon as it appears.
 
 pub mod disk;
 pub mod vif;
@@ -17,6 +17,7 @@ use xenstore::client::{Client, Tx};
 use xenstore::permission::{Access, Permission};
 
 use super::store_nodes;
+use crate::guest_disks;
 use crate::host_config::HostConfig;
 
 /// How long a backend may take to be ready.
@@ -26,13 +27,43 @@ const LEAVE: Duration = Duration::from_secs(10);
 /// How long between two looks at its state.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// Who serves a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A disk, served by the kernel.
+    Vbd,
+    /// A disk, served by [`crate::guest_disks`].
+    Qdisk,
+    /// A network interface, served by the kernel.
+    Vif,
+}
+
+impl Kind {
+    /// What the guest's end is called.
+    fn frontend(self) -> &'static str {
+        match self {
+            Self::Vbd | Self::Qdisk => "vbd",
+            Self::Vif => "vif",
+        }
+    }
+
+    /// What the control domain's end is called.
+    fn backend(self) -> &'static str {
+        match self {
+            Self::Vbd => "vbd",
+            Self::Qdisk => guest_disks::KIND,
+            Self::Vif => "vif",
+        }
+    }
+}
+
 /// A device of a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     /// The guest.
     pub domain: u16,
-    /// `vbd` or `vif`.
-    pub kind: &'static str,
+    /// What it is, and who serves it.
+    pub kind: Kind,
     /// Its number among those of its kind.
     pub number: u32,
 }
@@ -43,12 +74,17 @@ pub type Nodes = Vec<(&'static str, String)>;
 impl Device {
     /// The guest's end.
     pub fn frontend(&self) -> String {
-        format!("/local/domain/{}/device/{}/{}", self.domain, self.kind, self.number)
+        format!("/local/domain/{}/device/{}/{}", self.domain, self.kind.frontend(), self.number)
     }
 
     /// The control domain's end.
     pub fn backend(&self) -> String {
-        format!("/local/domain/0/backend/{}/{}/{}", self.kind, self.domain, self.number)
+        format!("/local/domain/0/backend/{}/{}/{}", self.kind.backend(), self.domain, self.number)
+    }
+
+    /// Where backends say what went wrong, as Linux has it.
+    pub fn error_node(backend: &str) -> String {
+        format!("/local/domain/0/error/{}/error", backend.trim_start_matches("/local/domain/0/"))
     }
 
     /// Makes both ends appear at once.
@@ -101,10 +137,18 @@ impl Device {
         Ok(())
     }
 
-    /// Waits until the control domain's kernel serves it.
+    /// Removes what came back of the control domain's end after that.
     ///
     /// # Errors
-    /// What the kernel says is wrong, or that it says nothing for too long.
+    /// As the store has it.
+    pub fn remove_rest(&self, store: &mut Client) -> anyhow::Result<()> {
+        Ok(store.remove(Tx::NONE, &self.backend())?)
+    }
+
+    /// Waits until it is served.
+    ///
+    /// # Errors
+    /// What the kernel or the daemon says is wrong, or that it says nothing for too long.
     pub fn wait_until_served(&self, store: &mut Client) -> anyhow::Result<()> {
         let backend = self.backend();
         let deadline = Instant::now() + PATIENCE;
@@ -118,15 +162,17 @@ impl Device {
                     return Ok(());
                 }
                 Some(XenbusState::CLOSING | XenbusState::CLOSED) => {
-                    let node = format!(
-                        "/local/domain/0/error/{}/error",
-                        backend.trim_start_matches("/local/domain/0/")
-                    );
-                    let said = store.read(Tx::NONE, &node)?;
+                    let said = store.read(Tx::NONE, &Self::error_node(&backend))?;
+                    if let (Kind::Qdisk, Some(said)) = (self.kind, &said) {
+                        bail!("{said}");
+                    }
                     bail!(
                         "the kernel refuses it: {}",
                         said.as_deref().unwrap_or("it doesn't say why")
                     );
+                }
+                _ if Instant::now() >= deadline && self.kind == Kind::Qdisk => {
+                    bail!("nobody serves it within {PATIENCE:?}: `xm log` may say why");
                 }
                 _ if Instant::now() >= deadline => {
                     bail!(
@@ -161,18 +207,44 @@ pub fn close(store: &mut Client, device: &Device) -> anyhow::Result<()> {
     }
 }
 
+/// The devices of a guest.
+#[derive(Debug)]
+pub struct All {
+    vifs: Vec<u32>,
+    disks: Vec<Device>,
+}
+
+/// All devices of a guest.
+///
+/// # Errors
+/// As the store has it.
+pub fn all(store: &mut Client, domain: u16) -> anyhow::Result<All> {
+    Ok(All { vifs: vif::numbers(store, domain)?, disks: disk::all(store, domain)? })
+}
+
+/// Waits until nobody serves devices whose nodes are gone, and forgets them.
+///
+/// # Errors
+/// As the store has it.
+pub fn forget(store: &mut Client, domain: u16, all: &All) -> anyhow::Result<()> {
+    vif::forget(domain, &all.vifs);
+    for device in &all.disks {
+        disk::forget(store, device)?;
+    }
+    Ok(store_nodes::remove_backends(store, Tx::NONE, domain)?)
+}
+
 /// Takes all devices from a guest that doesn't run any more.
 ///
 /// # Errors
 /// As the store has it.
 pub fn remove_all(store: &mut Client, domain: u16) -> anyhow::Result<()> {
-    let vifs = vif::numbers(store, domain)?;
+    let devices = all(store, domain)?;
     store.transact(|store, tx| {
         store.remove(tx, &format!("{}/device", store_nodes::home(domain)))?;
         store_nodes::remove_backends(store, tx, domain)
     })?;
-    vif::forget(domain, &vifs);
-    Ok(())
+    forget(store, domain, &devices)
 }
 
 fn common(
@@ -231,9 +303,12 @@ mod tests {
 
     #[test]
     fn the_ends_are_where_kernels_look() {
-        let device = Device { domain: 7, kind: "vbd", number: 51712 };
+        let device = Device { domain: 7, kind: Kind::Vbd, number: 51712 };
         assert_eq!(device.frontend(), "/local/domain/7/device/vbd/51712");
         assert_eq!(device.backend(), "/local/domain/0/backend/vbd/7/51712");
+        let device = Device { kind: Kind::Qdisk, ..device };
+        assert_eq!(device.frontend(), "/local/domain/7/device/vbd/51712");
+        assert_eq!(device.backend(), "/local/domain/0/backend/qdisk/7/51712");
         let nodes = common(vec![("mode", "w".into())], "backend", "/x", "backend-id", 0, "1");
         let names: Vec<_> = nodes.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["mode", "backend", "backend-id", "state"]);

@@ -13,7 +13,7 @@ use xenstore::client::{Client, Tx};
 
 use xenctl::xen_abi::io::xenbus::XenbusState;
 
-use super::{Device, Nodes, PATIENCE, PAUSE};
+use super::{Device, Kind, Nodes, PATIENCE, PAUSE};
 use crate::host_config::HostConfig;
 use crate::net::interfaces;
 use crate::net::ports::{self, Port};
@@ -27,7 +27,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// An interface of a guest.
 pub fn device(domain: u16, number: u32) -> Device {
-    Device { domain, kind: "vif", number }
+    Device { domain, kind: Kind::Vif, number }
 }
 
 /// The hardware address of an interface that isn't given one: the same whenever the guest runs.

@@ -1,10 +1,10 @@
 //! Disks that come and go while a guest runs.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use toolstack::config::disk::{Disk, VirtualDevice};
 
 use super::Toolstack;
-use crate::xend::devices::{self, Device, disk};
+use crate::xend::devices::{self, disk};
 
 impl Toolstack {
     /// Gives a running guest another disk.
@@ -13,17 +13,17 @@ impl Toolstack {
     /// What is wrong with it; the guest is as before then.
     pub fn attach_disk(&mut self, domain: u16, text: &str) -> anyhow::Result<()> {
         let added = Disk::parse(text).map_err(anyhow::Error::msg)?;
-        let device = Device { domain, kind: "vbd", number: added.device.number };
         ensure!(
-            !device.exists(&mut self.store)?,
+            disk::find(&mut self.store, domain, added.device.number)?.is_none(),
             "domain {domain} has a disk {} already: `xm block-list` shows them",
             added.device
         );
-        let attached = disk::add(&mut self.store, domain, &added)
-            .and_then(|attached| attached.wait_until_opened(&mut self.store));
-        if let Err(error) = attached {
-            device.remove(&mut self.store)?;
-            return Err(error).with_context(|| format!("disk {}", added.device));
+        let of_disk = || format!("disk {}", added.device);
+        let attached = disk::add(&mut self.store, domain, &added).with_context(of_disk)?;
+        if let Err(error) = attached.wait_until_opened(&mut self.store) {
+            attached.device.remove(&mut self.store)?;
+            disk::forget(&mut self.store, &attached.device)?;
+            return Err(error).with_context(of_disk);
         }
         self.remember(domain, |definition| {
             definition.detached.retain(|number| *number != added.device.number);
@@ -37,10 +37,9 @@ impl Toolstack {
     /// When it has none of this name, or doesn't let go of it, unless it is forced.
     pub fn detach_disk(&mut self, domain: u16, name: &str, force: bool) -> anyhow::Result<()> {
         let number = VirtualDevice::parse(name).map_err(anyhow::Error::msg)?.number;
-        let device = Device { domain, kind: "vbd", number };
-        if !device.exists(&mut self.store)? {
-            bail!("domain {domain} has no disk {name}: `xm block-list` shows those it has");
-        }
+        let device = disk::find(&mut self.store, domain, number)?.with_context(|| {
+            format!("domain {domain} has no disk {name}: `xm block-list` shows those it has")
+        })?;
         if let Err(error) = devices::close(&mut self.store, &device)
             && !force
         {
@@ -52,6 +51,7 @@ impl Toolstack {
             });
         }
         device.remove(&mut self.store)?;
+        disk::forget(&mut self.store, &device)?;
         self.remember(domain, |definition| {
             let is_it =
                 |text: &String| Disk::parse(text).is_ok_and(|disk| disk.device.number == number);

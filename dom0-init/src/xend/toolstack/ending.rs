@@ -33,7 +33,8 @@ impl Toolstack {
         for domain in known {
             match present.get(&domain) {
                 None => self.vanished(domain),
-                Some(info) if info.flags & DOMINF_DYING != 0 => {}
+                // It stays until its backends let go of its pages, which they do when they vanish.
+                Some(info) if info.flags & DOMINF_DYING != 0 => self.vanished(domain),
                 Some(info) if info.flags & DOMINF_SHUTDOWN != 0 => {
                     if let Err(error) = self.ended(domain, shutdown_reason(info)) {
                         log::error!("domain {domain}: {error:#}");
