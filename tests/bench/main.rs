@@ -5,6 +5,7 @@
 //! of instructions ([`machine::counting`]), so that two runs give the same; wall time is the best
 //! of several runs, alternating.
 
+mod disks;
 mod idle;
 mod machine;
 mod said;
@@ -33,6 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     eprintln!("looking at the idle appliance");
     let resident = idle::resident(bench.images())?;
+    eprintln!("writing and reading a guest's disks");
+    let [image, file] = disks::measure()?;
     let entered = said::entered(&ours)?;
     let bare = said::pid1(&bare)?.since(entered);
     let pid1 = said::pid1(&ours)?.since(entered);
@@ -59,6 +62,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("The control domain's programs when idle, shared pages in part:");
     let total: u64 = resident.iter().map(|(_, kib)| kib).sum();
     line("resident, KiB", total, "at most 32768");
+    println!("A guest's disk that is a qcow2 image, in units of one that is a file:");
+    line("seconds to write 64 MiB", ratio(image.write, file.write), "");
+    line("seconds to read 64 MiB", ratio(image.read, file.read), "");
     Ok(())
 }
 

@@ -13,6 +13,23 @@ pub fn kernel_argument() -> String {
     format!("xenolith.data=PARTUUID={}", gpt::random_uuid(GUID))
 }
 
+/// Copies a file from a disk that [`write()`] wrote.
+///
+/// # Panics
+/// When it isn't there.
+pub fn take(tools: &Tools, disk: &Path, path: &str, to: &Path) {
+    let partition = Partition { name: "", purpose: Purpose::Linux, size: 1 << 20, guid: GUID };
+    let (offsets, _size) = gpt::place(&[partition]);
+    let offset = offsets.first().copied().expect("a partition");
+    let mut debugfs = tools.command("debugfs").unwrap_or_else(|error| panic!("{error}"));
+    debugfs.args(["-R", &format!("dump {path} {}", to.display())]);
+    debugfs.arg(format!("{}?offset={offset}", disk.display()));
+    // It may exist already, and debugfs succeeds in any case.
+    let _old = std::fs::remove_file(to);
+    tools::run(&mut debugfs, "debugfs").unwrap_or_else(|error| panic!("{error}"));
+    assert!(to.is_file(), "{path} isn't on {}", disk.display());
+}
+
 /// Writes a disk with one partition of so many MiB, an ext4 file system with what is in `tree`.
 pub fn write(tools: &Tools, path: &Path, tree: &Path, mebibytes: u32) {
     let bytes = u64::from(mebibytes) << 20;

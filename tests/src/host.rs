@@ -134,6 +134,13 @@ impl Setup {
         self.file(path, &disk)
     }
 
+    /// Changes a file that is on the data partition.
+    #[must_use]
+    pub fn changed(self, path: &str, change: impl FnOnce(&Path)) -> Self {
+        change(&self.place(path));
+        self
+    }
+
     /// How many CPUs the machine has.
     #[must_use]
     pub fn cpus(mut self, cpus: u32) -> Self {
@@ -186,7 +193,7 @@ impl Setup {
         // Before the shell starts: it finds an end of file while nobody is connected.
         let shell = connect(&socket);
         vm.boot();
-        Host { vm, shell: BufReader::new(shell), commands: 0, _folder: folder }
+        Host { vm, shell: BufReader::new(shell), commands: 0, folder }
     }
 
     fn place(&self, path: &str) -> PathBuf {
@@ -218,7 +225,7 @@ pub struct Host {
     shell: BufReader<UnixStream>,
     /// How many commands were given: they make each one's end unmistakable.
     commands: u32,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Host {
@@ -357,6 +364,13 @@ impl Host {
     /// Switches the machine off.
     pub fn end(mut self) {
         self.vm.end("xm shutdown-host");
+    }
+
+    /// The same, and takes a file from the data partition.
+    pub fn end_and_take(mut self, path: &str, to: &Path) -> PathBuf {
+        self.vm.end("xm shutdown-host");
+        data_disk::take(&images::appliance().tools, &self.folder.file("data.img"), path, to);
+        to.to_owned()
     }
 
     fn next(&mut self) -> u32 {

@@ -9,6 +9,8 @@ pub mod guest;
 pub mod host;
 pub mod images;
 pub mod linux_guests;
+pub mod pattern;
+pub mod qemu_img;
 pub mod tree;
 pub mod turns;
 pub mod vm;

@@ -3,34 +3,16 @@
 
 use mkimage::disk::content;
 use mkimage::qemu::Machine;
-use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xenolith_tests::vm::Vm;
 use xenolith_tests::workbench::{self, Folder};
-use xenolith_tests::{images, turns};
+use xenolith_tests::{images, pattern, turns};
 
 /// For all jobs together, per MiB and at least.
 const PATIENCE_PER_MIB: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(180);
-
-/// How much each device moves.
-fn mebibytes() -> u32 {
-    let given = std::env::var("XENOLITH_TEST_MIB").ok();
-    given.map_or(32, |text| text.parse().expect("XENOLITH_TEST_MIB is a number of MiB"))
-}
-
-/// Writes a file in which every eight bytes are others, so that a misplaced block is noticed.
-fn write_pattern(path: &Path, mebibytes: u32) {
-    let file = std::fs::File::create(path).expect("the source disk");
-    let mut file = io::BufWriter::with_capacity(1 << 20, file);
-    for word in 0..u64::from(mebibytes) << 17 {
-        let mixed = (word + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-        file.write_all(&mixed.to_le_bytes()).expect("the source disk");
-    }
-    file.flush().expect("the source disk");
-}
 
 /// Serves a file by HTTP on the loopback interface, to whoever asks; returns the port.
 fn serve(path: PathBuf) -> u16 {
@@ -55,10 +37,10 @@ fn same(one: &Path, other: &Path) -> bool {
 /// two network cards, everything at once.
 fn moves(name: &str, cpus: u32, change: impl FnOnce(Machine) -> Machine) {
     let images = images::appliance();
-    let mebibytes = mebibytes();
+    let mebibytes = pattern::mebibytes(32);
     let folder = Folder::new(name);
     let source = folder.file("source");
-    write_pattern(&source, mebibytes);
+    pattern::write(&source, mebibytes);
     let port = serve(source.clone());
     let script = format!(
         r#"

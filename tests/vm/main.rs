@@ -8,6 +8,7 @@ mod guests;
 mod images;
 mod media;
 mod networks;
+mod qcow2;
 mod refusals;
 mod shares;
 mod toolstack;
