@@ -1,6 +1,8 @@
 //! mkimage: from recipes and pinned packages to bootable images, without root, loop devices,
 //! mounts, or tools of the host.
 
+pub use catalogue::hash;
+
 pub mod apt;
 pub mod artifacts;
 pub mod assemble;
@@ -12,7 +14,6 @@ pub mod error;
 pub mod fs;
 pub mod glob;
 pub mod guest;
-pub mod hash;
 pub mod lock;
 pub mod manifest;
 pub mod net;

@@ -18,9 +18,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("xenstore", &["xen-abi"]),
     ("toolstack", &["xen-abi", "hv-core", "hv-loader", "xenctl", "xenstore"]),
     ("qcow2", &[]),
+    ("catalogue", &[]),
     ("disk-formats", &[]),
     ("dom0-init", &["xen-abi", "qcow2", "toolstack", "xenctl", "xenstore"]),
-    ("mkimage", &["hv-symbols"]),
+    ("mkimage", &["catalogue", "hv-symbols"]),
     ("xenolith-test-guests", &["xen-abi", "x86defs"]),
 ];
 

@@ -16,6 +16,7 @@ const SAFE: &[&str] = &[
     "hypervisor/loader",
     "hypervisor/x86",
     "hypervisor/x86defs",
+    "mkimage/catalogue",
     "mkimage/formats",
 ];
 
