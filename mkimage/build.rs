@@ -5,7 +5,7 @@ use std::path::Path;
 
 fn main() {
     let mut digest = START;
-    for folder in ["src", "keys", "catalogue/src"] {
+    for folder in ["src", "keys", "catalogue/src", "formats/src"] {
         println!("cargo:rerun-if-changed={folder}");
         add(Path::new(folder), &mut digest);
     }

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::assemble::{Medium, Request};
-use crate::commands::{build, lock, packages, run};
+use crate::commands::{build, convert, flash, lock, packages, release, run};
 use crate::error::Error;
 use crate::progress;
 use crate::project::{Options, Project};
@@ -97,6 +97,23 @@ enum Command {
     },
     /// Prepare the tools tree and print where it is
     Tools,
+    /// Write an image in another form: for other hypervisors, clouds, compressed, or its block map
+    Convert(convert::Arguments),
+    /// Write an image to a stick or disk, and read it back
+    Flash(flash::Arguments),
+    /// Keys that sign releases
+    #[command(subcommand)]
+    Key(Key),
+    /// Sign files with a minisign key
+    Sign(release::Sign),
+    /// Publish images: a signed folder that any web server can serve
+    Publish(release::Publish),
+}
+
+#[derive(Debug, Subcommand)]
+enum Key {
+    /// Make a key: a secret file, protected by a password, and a public one
+    New(release::NewKey),
 }
 
 /// Runs a parsed command line.
@@ -126,5 +143,10 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Check { recipes } => packages::check(&project, &recipes),
         Command::Run { options, binaries } => run::run(&project, &options, binaries.request()),
         Command::Tools => packages::tools(&project),
+        Command::Convert(arguments) => convert::convert(&arguments),
+        Command::Flash(arguments) => flash::flash(&arguments),
+        Command::Key(Key::New(arguments)) => release::new_key(&arguments),
+        Command::Sign(arguments) => release::sign(&arguments),
+        Command::Publish(arguments) => release::publish(&project, &arguments),
     }
 }

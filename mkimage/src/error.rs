@@ -68,4 +68,13 @@ pub enum Error {
     /// See [`fs::Error`].
     #[error(transparent)]
     File(#[from] fs::Error),
+    /// See [`crate::formats::Error`].
+    #[error(transparent)]
+    Format(#[from] crate::formats::Error),
+    /// See [`crate::flash::Error`].
+    #[error(transparent)]
+    Flash(#[from] crate::flash::Error),
+    /// See [`crate::release::Error`].
+    #[error(transparent)]
+    Release(#[from] crate::release::Error),
 }

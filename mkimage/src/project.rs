@@ -71,6 +71,11 @@ impl Project {
         self.root.join("recipes")
     }
 
+    /// Where channels are defined.
+    pub fn releases(&self) -> PathBuf {
+        self.root.join("releases")
+    }
+
     /// Reads a recipe by name or path.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("catalogue", &[]),
     ("disk-formats", &[]),
     ("dom0-init", &["xen-abi", "qcow2", "toolstack", "xenctl", "xenstore"]),
-    ("mkimage", &["catalogue", "hv-symbols"]),
+    ("mkimage", &["catalogue", "disk-formats", "hv-symbols"]),
     ("xenolith-test-guests", &["xen-abi", "x86defs"]),
 ];
 

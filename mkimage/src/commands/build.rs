@@ -36,7 +36,7 @@ fn say<'a>(fresh: bool, paths: impl IntoIterator<Item = &'a Path>) {
 }
 
 /// Bytes that a file takes on disk: images are sparse.
-fn allocated(meta: &std::fs::Metadata) -> u64 {
+pub(super) fn allocated(meta: &std::fs::Metadata) -> u64 {
     use std::os::unix::fs::MetadataExt;
     meta.blocks() * 512
 }

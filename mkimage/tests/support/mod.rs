@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -255,4 +256,29 @@ pub fn archive(server: &Server, signer: &Signer, cache: &Path) -> Archive {
     http.backoff = Duration::from_millis(1);
     let mirror = Mirror::given(&format!("{}/debian", server.url));
     Archive::new(mirror, http, signer.keyring(), Cache::new(cache))
+}
+
+/// The program, in the project it was built from, with nobody at its terminal.
+pub fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mkimage"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(words).stdin(Stdio::null());
+    command.env_remove("SOURCE_DATE_EPOCH").env_remove("MKIMAGE_KEY_PASSWORD");
+    command
+}
+
+/// Runs the program, which must succeed; returns what it prints.
+pub fn mkimage(words: &[&str]) -> String {
+    let output = command(words).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{words:?}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs the program, which must fail; returns what it says last.
+pub fn refused(words: &[&str]) -> String {
+    let output = command(words).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{words:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let at = said.rfind("mkimage: ").unwrap_or(0);
+    said[at..].trim_end().to_owned()
 }
