@@ -13,6 +13,7 @@ mod guest_consoles;
 mod guest_disks;
 mod host_config;
 mod identity;
+mod images;
 mod init;
 mod kernel_log;
 mod local_socket;

@@ -20,7 +20,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("qcow2", &[]),
     ("catalogue", &[]),
     ("disk-formats", &[]),
-    ("dom0-init", &["xen-abi", "qcow2", "toolstack", "xenctl", "xenstore"]),
+    (
+        "dom0-init",
+        &["catalogue", "disk-formats", "xen-abi", "qcow2", "toolstack", "xenctl", "xenstore"],
+    ),
     ("mkimage", &["catalogue", "disk-formats", "hv-symbols"]),
     ("xenolith-test-guests", &["xen-abi", "x86defs"]),
 ];

@@ -119,9 +119,15 @@ impl Setup {
         self
     }
 
-    /// Puts a guest's disk onto the data partition: kernel, RAM disk and a configuration of GRUB.
+    /// Puts a guest's disk onto the data partition: see [`Self::own_disk`].
     #[must_use]
     pub fn guest_disk(self, path: &str) -> Self {
+        let disk = self.own_disk();
+        self.file(path, &disk)
+    }
+
+    /// Makes a guest's disk, beside the data partition: kernel, RAM disk and a configuration of GRUB.
+    pub fn own_disk(&self) -> PathBuf {
         let tree = self.folder.file("guest-disk");
         std::fs::create_dir_all(tree.join("boot/grub")).expect("a folder for the guest's disk");
         for name in ["kernel", "ramdisk"] {
@@ -131,7 +137,7 @@ impl Setup {
         std::fs::write(tree.join("boot/grub/grub.cfg"), GRUB_CONFIG).expect("its configuration");
         let disk = self.folder.file("guest.img");
         data_disk::write(&images::appliance().tools, &disk, &tree, 40);
-        self.file(path, &disk)
+        disk
     }
 
     /// Changes a file that is on the data partition.

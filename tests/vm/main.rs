@@ -1,6 +1,7 @@
 //! Machines boot what the project builds. Each test names what it proves.
 
 mod both_ways;
+mod catalogues;
 mod demo;
 mod devices;
 mod direct;

@@ -34,24 +34,30 @@ impl Completer {
         let all = match words.first() {
             None => self.commands(),
             Some(&"help") => self.commands(),
-            Some(name) => self.arguments(name, words.last().copied().unwrap_or_default()),
+            Some(_) => self.arguments(&words),
         };
         (start, all.into_iter().filter(|candidate| candidate.starts_with(word)).collect())
     }
 
     fn commands(&self) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .command
-            .get_subcommands()
-            .map(|command| command.get_name().to_owned())
-            .chain(PROMPT_COMMANDS.iter().map(|&name| name.to_owned()))
-            .collect();
-        names.sort();
-        names
+        let mut all = names(&self.command);
+        all.extend(PROMPT_COMMANDS.iter().map(|&name| name.to_owned()));
+        all.sort();
+        all
     }
 
-    fn arguments(&self, command: &str, previous: &str) -> Vec<String> {
-        let Some(command) = self.command.find_subcommand(command) else { return Vec::new() };
+    /// What can follow these words: a command, perhaps one of its own commands, and arguments.
+    fn arguments(&self, words: &[&str]) -> Vec<String> {
+        let previous = words.last().copied().unwrap_or_default();
+        let Some(mut command) = words.first().and_then(|name| self.command.find_subcommand(name))
+        else {
+            return Vec::new();
+        };
+        if command.has_subcommands() {
+            let Some(name) = words.get(1) else { return names(command) };
+            let Some(inner) = command.find_subcommand(name) else { return Vec::new() };
+            command = inner;
+        }
         let options = || {
             command
                 .get_arguments()
@@ -75,7 +81,12 @@ impl Completer {
     }
 }
 
-/// What an argument can be: one of its values, or the name of a domain.
+/// The names of a command's own commands.
+fn names(command: &Command) -> Vec<String> {
+    command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect()
+}
+
+/// What an argument can be: one of its values, or the name of a domain or an image.
 fn candidates_for(argument: &clap::Arg) -> Vec<String> {
     let mut all = values(argument);
     if argument.get_id() == xm::DOMAIN_ARGUMENT {
@@ -83,6 +94,9 @@ fn candidates_for(argument: &clap::Arg) -> Vec<String> {
     }
     if argument.get_id() == xm::MANAGED_ARGUMENT {
         all.extend(xm::managed_names());
+    }
+    if argument.get_id() == xm::IMAGE_ARGUMENT {
+        all.extend(xm::image_names());
     }
     all
 }
@@ -143,6 +157,9 @@ mod tests {
         assert_eq!(completed("list -o j"), ["json"]);
         assert_eq!(completed("nothing --"), Vec::<String>::new());
         assert_eq!(completed("trigger web nm"), ["nmi"]);
+        assert_eq!(completed("image li"), ["list"]);
+        assert_eq!(completed("xm image list --lo"), ["--local"]);
+        assert_eq!(completed("image nothing --"), Vec::<String>::new());
         assert_eq!(completed("xl block-"), ["block-attach", "block-detach", "block-list"]);
     }
 

@@ -2,8 +2,10 @@
 //! toolstack's daemon does.
 //!
 //! [`sxp`] knows the format, [`read`] the entries, [`script`] those about networks; [`networks`]
-//! is what they mean, [`place`] what they mean for an interface.
+//! is what they mean, [`place`] what they mean for an interface; [`catalogues`] is where guest
+//! images come from.
 
+pub mod catalogues;
 pub mod networks;
 mod place;
 mod read;
@@ -13,6 +15,7 @@ mod sxp;
 use std::path::Path;
 use std::time::SystemTime;
 
+use catalogues::Catalogue;
 use networks::{Network, VifScript};
 use toolstack::config::problem::{Note, Problem};
 
@@ -31,6 +34,8 @@ pub struct HostConfig {
     pub vif_bridge: Option<String>,
     /// How many CPUs the control domain uses; all if `None`.
     pub dom0_cpus: Option<u32>,
+    /// Where guest images come from.
+    pub catalogues: Vec<Catalogue>,
 }
 
 impl Default for HostConfig {
@@ -40,6 +45,7 @@ impl Default for HostConfig {
             vif_script: None,
             vif_bridge: None,
             dom0_cpus: None,
+            catalogues: Vec::new(),
         }
     }
 }

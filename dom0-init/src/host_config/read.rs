@@ -3,6 +3,7 @@
 use toolstack::config::problem::{Note, Problem};
 
 use super::HostConfig;
+use super::catalogues::Catalogue;
 use super::sxp::{self, Item, Value};
 use super::{networks::Network, script};
 
@@ -105,6 +106,16 @@ impl Reader<'_> {
             "vif-script" => {
                 let (way, bridge) = script::vif(value)?;
                 (self.config.vif_script, self.config.vif_bridge) = (Some(way), bridge);
+            }
+            "image-catalogue" => {
+                let catalogue = Catalogue::parse(value)?;
+                if self.config.catalogues.iter().any(|other| other.name == catalogue.name) {
+                    return Err(format!(
+                        "there is a catalogue {} already: give this one another name by name=",
+                        catalogue.name
+                    ));
+                }
+                self.config.catalogues.push(catalogue);
             }
             "dom0-cpus" => {
                 let count: u32 = value.parse().map_err(|_| {

@@ -9,7 +9,7 @@ mod choose;
 mod contents;
 mod disks;
 mod ext4;
-mod table;
+pub mod table;
 
 use std::fs::{File, OpenOptions};
 use std::path::PathBuf;

@@ -36,12 +36,26 @@ pub struct Config {
 
 /// Runs it.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let created = client::create(&arguments.config.request(arguments.paused)?)?;
+    let domain = ask(&arguments.config.request(arguments.paused)?)?;
+    if arguments.console { console::show(domain) } else { Ok(()) }
+}
+
+/// Starts a guest from a config as it is; returns its number.
+///
+/// # Errors
+/// Why it isn't started.
+pub fn start(config: &str) -> anyhow::Result<u16> {
+    let config = Config { config: config.to_owned(), overrides: Vec::new() };
+    ask(&config.request(false)?)
+}
+
+fn ask(request: &Create) -> anyhow::Result<u16> {
+    let created = client::create(request)?;
     for note in &created.notes {
         eprintln!("{note}");
     }
     println!("Started domain {} (id={})", created.name, created.domain);
-    if arguments.console { console::show(created.domain) } else { Ok(()) }
+    Ok(created.domain)
 }
 
 impl Config {

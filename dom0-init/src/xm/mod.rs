@@ -11,6 +11,7 @@ mod debug_keys;
 mod dmesg;
 pub mod domains;
 mod dump_core;
+mod image;
 mod info;
 mod life;
 mod list;
@@ -38,6 +39,8 @@ use output::Format;
 pub const DOMAIN_ARGUMENT: &str = "domain";
 /// The id of arguments that name a guest whose config is kept.
 pub const MANAGED_ARGUMENT: &str = "managed";
+/// The id of arguments that name an image that is here.
+pub const IMAGE_ARGUMENT: &str = "image";
 
 /// Manages a Xenolith machine and its guests.
 #[derive(Debug, Parser)]
@@ -101,6 +104,9 @@ enum Command {
     BlockDetach(block::DetachArguments),
     /// List guests' disks
     BlockList(block::ListArguments),
+    /// Guest images: list, fetch, verify, import and export them, and make guests of them
+    #[command(subcommand)]
+    Image(image::Command),
     /// Press a magic key in a guest's kernel
     Sysrq(signals::SysRq),
     /// Raise an interrupt or press a button in a guest
@@ -177,6 +183,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::BlockAttach(arguments) => block::attach(&arguments),
         Command::BlockDetach(arguments) => block::detach(&arguments),
         Command::BlockList(arguments) => block::list(&arguments, format),
+        Command::Image(command) => image::run(&command, format),
         Command::Sysrq(arguments) => signals::sysrq(&arguments),
         Command::Trigger(arguments) => signals::trigger(&arguments),
         Command::DumpCore(arguments) => dump_core::run(&arguments),
@@ -221,6 +228,11 @@ pub fn domain_names() -> Vec<String> {
         .and_then(|xen| xen.domains())
         .map(|all| all.iter().map(|domain| domains::name(domain.domain)).collect())
         .unwrap_or_default()
+}
+
+/// The names of the images that are here.
+pub fn image_names() -> Vec<String> {
+    image::names()
 }
 
 /// The names of the guests whose configs are kept.
