@@ -4,11 +4,13 @@
 //! A record is a length (four bytes, little-endian), a letter, and fields; each field is a length
 //! and bytes. A record that was cut off ends the journal: its change was never answered.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::path::Path;
 use crate::permission::{Actor, DomId, Permission, Permissions};
 use crate::tree::{Clock, Node, Tree};
+use crate::view::Change;
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,33 +202,60 @@ pub fn records(mut journal: &[u8]) -> Vec<Record> {
     all
 }
 
-/// What makes `after` of `before`. Parts that they share are passed over.
-pub fn difference(before: &Tree, after: &Tree) -> Vec<Record> {
+/// A place where something changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touched {
+    /// The node was created, or its value or permissions set.
+    Set(Path),
+    /// The node went, with everything below.
+    Removed(Path),
+}
+
+impl From<&Change> for Touched {
+    fn from(change: &Change) -> Self {
+        match change {
+            Change::Set { path, .. } => Self::Set(path.clone()),
+            Change::Removed { path, .. } => Self::Removed(path.clone()),
+        }
+    }
+}
+
+/// All nodes of a tree, parents first.
+pub fn whole(tree: &Tree) -> Vec<Record> {
     let mut all = Vec::new();
-    if before.version() != after.version() {
-        compare(&Path::root(), Some(before.root()), after.root(), &mut all);
+    tree.root().walk(&Path::root(), &mut |path, node| all.push(record(path.as_str(), node)));
+    all
+}
+
+/// What became of the places that changed, in this order, since the tree was of version `since`;
+/// and of the nodes above that were created on the way.
+pub fn changes(tree: &Tree, touched: &[Touched], since: u64) -> Vec<Record> {
+    let mut all = Vec::new();
+    // What was told of once is so still, unless something above went.
+    let mut told = HashSet::new();
+    for place in touched {
+        match place {
+            Touched::Removed(path) => {
+                told.clear();
+                all.push(Record::Removed { path: path.as_str().into() });
+            }
+            Touched::Set(path) => {
+                for (path, node) in tree.lineage(path) {
+                    if node.changed() > since && told.insert(path.to_owned()) {
+                        all.push(record(path, node));
+                    }
+                }
+            }
+        }
     }
     all
 }
 
-fn compare(path: &Path, before: Option<&Node>, after: &Node, all: &mut Vec<Record>) {
-    if before.is_none_or(|before| before.changed() != after.changed()) {
-        all.push(Record::Node {
-            path: path.as_str().into(),
-            value: after.value().into(),
-            permissions: after.permissions().entries().to_vec(),
-        });
-    }
-    if let Some(before) = before.filter(|before| before.listed() != after.listed()) {
-        for name in before.names().filter(|name| after.child(name).is_none()) {
-            all.push(Record::Removed { path: path.child(name).as_str().into() });
-        }
-    }
-    for (name, child) in after.children() {
-        let known = before.and_then(|before| before.child(name));
-        if known.is_none_or(|known| !std::ptr::eq(known, child)) {
-            compare(&path.child(name), known, child, all);
-        }
+fn record(path: &str, node: &Node) -> Record {
+    Record::Node {
+        path: path.into(),
+        value: node.value().into(),
+        permissions: node.permissions().entries().to_vec(),
     }
 }
 
@@ -314,7 +343,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn differences_make_the_same_tree(
+        fn changes_make_the_same_tree(
             steps in prop::collection::vec((0..4_u8, "/[ab]/[abc]|/[ab]|/[ab]/[ab]/[ab]", any::<u8>()), 0..60),
             pause in 1..7_usize,
         ) {
@@ -322,9 +351,13 @@ mod tests {
             let mut clock = Clock::default();
             let mut tree = Tree::new(Permissions::control_only());
             let mut copy = Tree::new(Permissions::control_only());
-            let mut written = tree.clone();
+            let (mut written, mut touched) = (tree.version(), Vec::new());
             for (number, (step, path, value)) in steps.iter().enumerate() {
                 let path = Path::parse(path, DomId::CONTROL).unwrap();
+                touched.push(match step {
+                    2 => Touched::Removed(path.clone()),
+                    _ => Touched::Set(path.clone()),
+                });
                 match step {
                     0 | 1 => tree.write(&path, &[*value], &control, &mut clock),
                     2 => drop(tree.remove(&path, &mut clock)),
@@ -335,9 +368,13 @@ mod tests {
                     }
                 }
                 if number % pause == 0 {
-                    replay(&mut copy, &mut Clock::default(), &difference(&written, &tree));
-                    written = tree.clone();
+                    let records = changes(&tree, &touched, written);
+                    replay(&mut copy, &mut Clock::default(), &records);
+                    (written, touched) = (tree.version(), Vec::new());
                     prop_assert_eq!(listed(&copy), listed(&tree));
+                    let mut another = Tree::new(Permissions::control_only());
+                    replay(&mut another, &mut Clock::default(), &whole(&tree));
+                    prop_assert_eq!(listed(&another), listed(&tree));
                 }
             }
         }

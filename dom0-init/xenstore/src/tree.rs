@@ -140,6 +140,18 @@ impl Tree {
         self.root.descendant(path.names())
     }
 
+    /// The nodes on the way to a path, from the root down, as far as they are there; each with its
+    /// own path.
+    pub fn lineage<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a str, &'a Node)> {
+        let mut node = Some(&*self.root);
+        path.lineage().map_while(move |path| {
+            if path != "/" {
+                node = node?.child(path.rsplit('/').next()?);
+            }
+            Some((path, node?))
+        })
+    }
+
     /// The node, or the nearest one above it.
     pub fn reach(&self, path: &Path) -> Reach<'_> {
         let mut reach = Reach { node: &self.root, depth: 0, complete: true };

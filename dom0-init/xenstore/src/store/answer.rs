@@ -168,7 +168,9 @@ impl Store {
         let mut answer = Answer::from(OK);
         if transaction == 0 {
             let mut view = View { tree: &mut self.tree, clock, who, quota, reads: None };
-            answer.then = Then::Notify(view.change(&order)?.into_iter().collect());
+            let changes: Vec<Change> = view.change(&order)?.into_iter().collect();
+            self.touch(&changes);
+            answer.then = Then::Notify(changes);
         } else {
             known.transaction(transaction)?.change(order, clock, who, quota)?;
         }
@@ -194,6 +196,7 @@ impl Store {
             let (tree, changes) =
                 transaction.commit(&self.tree, &mut self.clock, who, &self.quota)?;
             self.tree = tree;
+            self.touch(&changes);
             answer.then = Then::Notify(changes);
         }
         Ok(answer)

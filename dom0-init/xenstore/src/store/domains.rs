@@ -1,7 +1,7 @@
 //! The domains that the store knows, and their coming and going.
 
 use crate::error::{Error, Result};
-use crate::journal::Record;
+use crate::journal::{Record, Touched};
 use crate::path::Path;
 use crate::permission::DomId;
 use crate::tree::Node;
@@ -131,6 +131,7 @@ impl Store {
         });
         for (path, permissions) in named {
             self.tree.set_permissions(&path, permissions, &mut self.clock);
+            self.touched.push(Touched::Set(path));
         }
         for connection in self.connections.values_mut() {
             connection.actor.target = connection.actor.target.filter(|target| *target != domain);
@@ -140,6 +141,8 @@ impl Store {
             let node = self.tree.remove(&path, &mut self.clock)?;
             Some(Change::Removed { path, node })
         };
-        owned.into_iter().filter_map(remove).collect()
+        let changes: Vec<Change> = owned.into_iter().filter_map(remove).collect();
+        self.touch(&changes);
+        changes
     }
 }

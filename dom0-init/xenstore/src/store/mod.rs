@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::journal::Record;
+use crate::journal::{Record, Touched};
 use crate::path::Path;
 use crate::permission::{Actor, DomId, Permissions};
 use crate::quota::Quota;
@@ -60,8 +60,10 @@ pub struct Store {
     awake: Vec<ConnectionId>,
     /// What was changed since the journal was taken last, but for nodes.
     journal: Vec<Record>,
-    /// The nodes as they were then.
-    written: Tree,
+    /// Where nodes changed since then.
+    touched: Vec<Touched>,
+    /// The tree's version then.
+    written: u64,
 }
 
 impl Store {
@@ -79,7 +81,8 @@ impl Store {
             last: ConnectionId(0),
             awake: Vec::new(),
             journal: Vec::new(),
-            written: Tree::new(Permissions::control_only()),
+            touched: Vec::new(),
+            written: 0,
         }
     }
 
@@ -155,6 +158,7 @@ impl Store {
     pub fn write(&mut self, path: &Path, value: &[u8]) {
         let control = Actor::domain(DomId::CONTROL);
         self.tree.write(path, value, &control, &mut self.clock);
+        self.touched.push(Touched::Set(path.clone()));
     }
 
     /// The nodes.

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::journal::{self, Record};
-use crate::permission::{DomId, Permissions};
+use crate::journal::{self, Record, Touched};
+use crate::permission::DomId;
 use crate::quota::Quota;
-use crate::tree::Tree;
+use crate::view::Change;
 use crate::watch::{ConnectionId, Target, Watch};
 
 use super::{Host, Store};
@@ -83,11 +83,10 @@ impl Store {
     /// What changed since this was asked last, for the end of a journal.
     pub fn take_journal(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        if self.written.version() != self.tree.version() {
-            let nodes = journal::difference(&self.written, &self.tree);
-            nodes.iter().for_each(|record| record.append(&mut bytes));
-            self.written = self.tree.clone();
-        }
+        let nodes = journal::changes(&self.tree, &self.touched, self.written);
+        nodes.iter().for_each(|record| record.append(&mut bytes));
+        self.touched.clear();
+        self.written = self.tree.version();
         self.journal.drain(..).for_each(|record| record.append(&mut bytes));
         bytes
     }
@@ -95,9 +94,9 @@ impl Store {
     /// All that there is, for the beginning of a journal; partial messages excepted.
     pub fn whole_journal(&mut self) -> Vec<u8> {
         self.journal.clear();
-        self.written = self.tree.clone();
-        let nothing = Tree::new(Permissions::control_only());
-        let mut all = journal::difference(&nothing, &self.tree);
+        self.touched.clear();
+        self.written = self.tree.version();
+        let mut all = journal::whole(&self.tree);
         for (domain, known) in &self.domains {
             let domain = *domain;
             let ring = known.ring;
@@ -116,6 +115,11 @@ impl Store {
         let mut bytes = Vec::new();
         all.iter().for_each(|record| record.append(&mut bytes));
         bytes
+    }
+
+    /// Notes what changed.
+    pub(super) fn touch(&mut self, changes: &[Change]) {
+        self.touched.extend(changes.iter().map(Touched::from));
     }
 
     /// Notes something about a connection, if it is a domain's ring.
