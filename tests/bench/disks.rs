@@ -7,6 +7,9 @@ use xenolith_tests::host::{Host, Setup, config};
 use xenolith_tests::qemu_img;
 use xenolith_tests::workbench::Folder;
 
+use crate::machine::Bench;
+use crate::{line, ratio};
+
 /// How much is written and read.
 const MEBIBYTES: u32 = 64;
 /// Rounds of both disks, alternating; the best of each counts, but for the first, in which
@@ -17,11 +20,11 @@ const LOOKS: usize = 120;
 
 /// The time that a disk takes.
 #[derive(Debug, Clone, Copy)]
-pub struct Times {
+struct Times {
     /// For writing, in seconds.
-    pub write: f64,
+    write: f64,
     /// For reading, in seconds.
-    pub read: f64,
+    read: f64,
 }
 
 impl Times {
@@ -32,8 +35,18 @@ impl Times {
     }
 }
 
+/// Measures and prints.
+pub fn print(_bench: &Bench) -> Result<(), Box<dyn Error>> {
+    eprintln!("writing and reading a guest's disks");
+    let [image, file] = measure()?;
+    println!("A guest's disk that is a qcow2 image, in units of one that is a file:");
+    line("seconds to write 64 MiB", ratio(image.write, file.write), "");
+    line("seconds to read 64 MiB", ratio(image.read, file.read), "");
+    Ok(())
+}
+
 /// Writes and reads an image and a file in a guest; the image's and the file's times.
-pub fn measure() -> Result<[Times; 2], Box<dyn Error>> {
+fn measure() -> Result<[Times; 2], Box<dyn Error>> {
     let folder = Folder::new("bench-disks-images");
     let image = folder.file("a.qcow2");
     qemu_img::create(&image, &[&format!("{MEBIBYTES}M")]);

@@ -15,6 +15,8 @@ use xenolith_tests::images::{self, Images};
 const PATIENCE: Duration = Duration::from_secs(300);
 /// What PID 1 says before the number.
 pub const PID1_SAYS: &str = "PID 1 runs at TSC ";
+/// For programs that run where there are no libraries.
+const STATIC: [&str; 1] = ["-Ctarget-feature=+crt-static"];
 /// Typed on the console: the hypervisor listens, and reports exits.
 const REPORT_EXITS: &str = "\x01\x01\x01e";
 
@@ -102,7 +104,7 @@ impl Bench {
 /// A machine whose clock counts instructions, four ticks each, and which does the same each time.
 /// While its CPU sleeps the clock jumps to the next event: waiting counts too. QEMU can't count
 /// while some registers are read: those of x2APIC's timer, and random numbers.
-fn counting(machine: Machine) -> Machine {
+pub fn counting(machine: Machine) -> Machine {
     machine
         .accel("tcg,thread=single")
         .cpu("max,-rdtscp,-x2apic,-rdrand,-rdseed")
@@ -110,10 +112,14 @@ fn counting(machine: Machine) -> Machine {
         .args(["-rtc", "base=2026-01-01,clock=vm"])
 }
 
+/// The program that the benchmarks run inside of machines, built if need be.
+pub fn probe(project: &Project) -> Result<PathBuf, Box<dyn Error>> {
+    Ok(artifacts::build(project, "xenolith-bench-probe", &["--release"], None, &STATIC)?)
+}
+
 /// An initramfs with nothing but PID 1, built if need be.
 fn initramfs(project: &Project) -> Result<PathBuf, Box<dyn Error>> {
-    let flags = ["-Ctarget-feature=+crt-static"];
-    let init = artifacts::build(project, "xenolith-bench-init", &["--release"], None, &flags)?;
+    let init = artifacts::build(project, "xenolith-bench-init", &["--release"], None, &STATIC)?;
     let mut archive = Initramfs::default();
     archive.device("dev/console", 5, 1);
     archive.file("init", &init, true);

@@ -18,7 +18,7 @@ impl Instructions {
 }
 
 /// The number after `words` in what was said.
-fn number<T: FromStr>(said: &str, words: &str) -> Result<T, Box<dyn Error>> {
+pub fn number<T: FromStr>(said: &str, words: &str) -> Result<T, Box<dyn Error>> {
     let missing = || format!("the console doesn't say {words:?}");
     let (_, rest) = said.split_once(words).ok_or_else(missing)?;
     let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next();
@@ -75,4 +75,32 @@ impl Exits {
     pub fn total(&self) -> u64 {
         self.by_reason().filter(|(reason, _)| *reason != "mmio").map(|(_, count)| count).sum()
     }
+}
+
+/// What the probe counted inside of a machine, by name, in its order.
+#[derive(Debug)]
+pub struct Probes(Vec<(String, Instructions)>);
+
+impl Probes {
+    /// A count.
+    pub fn get(&self, name: &str) -> Result<Instructions, Box<dyn Error>> {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found.map(|(_, count)| *count).ok_or_else(|| format!("nothing counted {name:?}").into())
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Instructions)> {
+        self.0.iter().map(|(name, count)| (name.as_str(), *count))
+    }
+}
+
+/// Reads the probe's lines.
+pub fn probes(said: &str) -> Result<Probes, Box<dyn Error>> {
+    let lines = said.lines().filter_map(|line| line.split_once("PROBE ")?.1.split_once(": "));
+    let counts = lines.map(|(name, ticks)| {
+        let ticks: u64 =
+            ticks.trim().parse().map_err(|_| format!("{name}: {ticks} is no count"))?;
+        Ok((name.to_owned(), Instructions(ticks / TICKS)))
+    });
+    counts.collect::<Result<Vec<_>, Box<dyn Error>>>().map(Probes)
 }

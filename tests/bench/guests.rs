@@ -1,0 +1,194 @@
+//! Guests on our hypervisor, with `xm`, and on Debian's Xen 4.20, with `xl`: the same kernel as
+//! guest and as control domain, in the same machine. What a guest is charged with is counted by
+//! QEMU, which knows nothing of either: each VMRUN with the address of the vCPU's control block.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::time::Duration;
+
+use mkimage::disk::content;
+use mkimage::qemu::{Boot, Machine};
+use mkimage::recipe::Size;
+use mkimage::stage::initramfs::Initramfs;
+use xenolith_tests::images::{self, Images};
+use xenolith_tests::workbench::{self, Folder};
+use xenolith_tests::xen::{self, xen};
+
+use crate::machine::{Bench, counting, probe};
+use crate::said::{self, Probes};
+use crate::{line, ratio};
+
+/// For all that a machine does, on a slow host.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// How many more guests start when the first one runs.
+const FURTHER: u64 = 3;
+/// What QEMU says when a vCPU is entered.
+const ENTERED: &str = "vmrun! ";
+
+/// The guest: the kernel of the appliance, and a PID 1 that tells the store that it runs. Its UUID
+/// is given, because machines that count have no random numbers for minutes.
+const CONFIG: &str = r#"
+type = "pvh"
+name = "web"
+uuid = "5f0b1c5e-7d8e-4f6a-9c1d-2b3a4c5d6e7f"
+kernel = "/bench/kernel"
+ramdisk = "/bench/ramdisk"
+memory = 128
+vcpus = 1
+extra = "console=hvc0 quiet"
+"#;
+
+/// What the control domain does, with the tool's name for `TOOL`. A guest that is destroyed is
+/// waited for.
+const SCRIPT: &str = "
+alone() {
+    while [ $(TOOL list | wc -l) -gt 2 ]; do usleep 500000; done
+    sleep 1
+}
+sleep 10
+cd /bench
+./probe run 'create, first' TOOL create -p /bench/web.cfg
+TOOL destroy web; alone
+./probe run 'create' TOOL create -p /bench/web.cfg
+TOOL destroy web; alone
+./probe until 'user space' /local/domain/3/data/ready TOOL create /bench/web.cfg
+available() {
+    sleep 5
+    sync
+    echo 3 >/proc/sys/vm/drop_caches
+    echo \"available $1: $(grep MemAvailable /proc/meminfo | tr -dc 0-9) KiB\"
+}
+available before
+for number in 4 5 6; do
+    sed \"s/2b3a4c5d6e7f/00000000000$number/; s/web/web$number/\" web.cfg >more.cfg
+    ./probe until 'another' /local/domain/$number/data/ready TOOL create /bench/more.cfg
+done
+available after
+./probe events
+echo 'PROBE, all'
+";
+
+/// Which hypervisor, toolstack and store.
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    Ours,
+    Xens,
+}
+
+/// What was counted on one side.
+struct Counts {
+    probes: Probes,
+    /// VM entries of the first guest that ran.
+    entries: u64,
+    /// Memory of the control domain that each of the following guests takes, in KiB.
+    memory_kib: u64,
+}
+
+/// Measures and prints.
+pub fn print(bench: &Bench) -> Result<(), Box<dyn Error>> {
+    eprintln!("counting what guests take on Xenolith");
+    let ours = count(bench.images(), Side::Ours)?;
+    eprintln!("counting what guests take on Xen");
+    let xens = count(bench.images(), Side::Xens)?;
+    println!("A guest of one vCPU and 128 MiB, in instructions; in units of Xen's:");
+    for (name, what, target) in [
+        ("create, first", "create, kernel not unpacked yet", "at most 0.2"),
+        ("create", "create again", "at most 0.2"),
+        ("user space", "create to user space", "at most 0.5"),
+        ("events", "1000 event round trips in dom0", "at most 1"),
+    ] {
+        let (one, other) = (ours.probes.get(name)?, xens.probes.get(name)?);
+        let ratio = ratio(one.0 as f64, other.0 as f64);
+        line(what, format!("{one} of {other}"), &format!("{ratio}, {target}"));
+    }
+    let (one, other) = (ours.entries, xens.entries);
+    let ratio = ratio(one as f64, other as f64);
+    line("VM entries to user space", format!("{one} of {other}"), &format!("{ratio}, at most 0.2"));
+    let (one, other) = (ours.memory_kib, xens.memory_kib);
+    line("dom0 memory for another, KiB", format!("{one} of {other}"), "at most 2048");
+    Ok(())
+}
+
+fn count(images: &Images, side: Side) -> Result<Counts, Box<dyn Error>> {
+    let folder = Folder::new(&format!("guests-{side:?}"));
+    let probe = probe(&images::project())?;
+    let mut ramdisk = Initramfs::default();
+    ramdisk.device("dev/console", 5, 1);
+    ramdisk.file("init", &probe, true);
+    let mut files = Initramfs::default();
+    files.file("bench/probe", &probe, true);
+    files.file("bench/kernel", &images.file(content::KERNEL), false);
+    files.bytes("bench/ramdisk", ramdisk.archive(0)?);
+    files.bytes("bench/web.cfg", CONFIG);
+    let log = folder.file("entries");
+    let machine = Machine::new(&images.tools, boot(images, &folder, side, files))
+        .memory(Size::mib(1536))
+        .cpus(1)
+        .nic(None);
+    let machine = match side {
+        Side::Ours => machine,
+        Side::Xens => xen::machine(machine),
+    };
+    // Of what QEMU would tell about code, nothing but entries and exits is left.
+    let machine = counting(machine).args(["-d", "in_asm", "-dfilter", "0+1", "-D"]);
+    let machine = machine.args([log.display().to_string()]);
+    let mut running = machine.start()?;
+    running.wait_for("PROBE, all", PATIENCE)?;
+    let said = running.console();
+    drop(running);
+    let available = |when| said::number::<u64>(&said, &format!("available {when}: "));
+    let taken = available("before")?.saturating_sub(available("after")?);
+    let probes = said::probes(&said)?;
+    Ok(Counts { probes, entries: entries(&log)?, memory_kib: taken / FURTHER })
+}
+
+fn boot(images: &Images, folder: &Folder, side: Side, mut files: Initramfs) -> Boot {
+    let kernel = images.file(content::KERNEL);
+    match side {
+        Side::Ours => {
+            let script = format!(
+                "#!/bench/busybox sh
+/bench/busybox --install -s /bench
+export PATH=/bench:/usr/bin
+until xm list >/dev/null 2>&1; do usleep 200000; done
+exec >/dev/hvc0 2>&1
+{}",
+                SCRIPT.replace("TOOL", "xm")
+            );
+            let init = "#!/bench/busybox sh\n/bench/busybox sh /bench/script &\nexec /init\n";
+            let busybox = images.tools.file("usr/bin/busybox");
+            files.file("bench/busybox", &busybox.unwrap_or_else(|error| panic!("{error}")), true);
+            files.device("dev/null", 1, 3);
+            files.file("bench/init", &folder.script("init", init), true);
+            files.bytes("bench/script", script);
+            let initramfs = workbench::beside(images, folder, &files);
+            let line = "console=hvc0 quiet rdinit=/bench/init".to_owned();
+            let modules = vec![(kernel, line), (initramfs, String::new())];
+            images.hypervisor("console=com1 dom0_mem=640M", modules)
+        }
+        Side::Xens => {
+            let script = format!("{}exec >/dev/hvc0 2>&1\n{}", xen::DAEMONS, SCRIPT);
+            let initramfs = xen().control_domain(folder, &script.replace("TOOL", "xl"), files);
+            let line = "console=hvc0 quiet".to_owned();
+            xen().boot(folder, "dom0_mem=640M", vec![(kernel, line), (initramfs, String::new())])
+        }
+    }
+}
+
+/// How often the first vCPU was entered that isn't the control domain's, which is the very first.
+fn entries(log: &Path) -> Result<u64, Box<dyn Error>> {
+    let log = BufReader::new(File::open(log)?);
+    let (mut blocks, mut count): (Vec<String>, u64) = Default::default();
+    for line in log.lines() {
+        let line = line?;
+        let Some(block) = line.strip_prefix(ENTERED) else { continue };
+        match blocks.iter().position(|known| known == block) {
+            None => blocks.push(block.to_owned()),
+            Some(1) => count += 1,
+            Some(_) => {}
+        }
+    }
+    if count == 0 { Err("QEMU told of no VM entry of a guest".into()) } else { Ok(count + 1) }
+}
