@@ -6,9 +6,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Everything that an interrupt must remove.
 static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+/// How often removing is tried.
+const ATTEMPTS: u32 = 50;
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 fn unfinished<T>(change: impl FnOnce(&mut BTreeSet<PathBuf>) -> T) -> T {
@@ -70,6 +73,18 @@ impl Scratch {
     }
 }
 
+/// Removes what killed runs left in a folder that nobody else writes to now.
+///
+/// # Errors
+/// When it can't be removed.
+pub fn remove_left(folder: &Path) -> fs::Result<()> {
+    let left = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with('.') && name.ends_with(".tmp")
+    };
+    fs::list(folder)?.into_iter().filter(left).try_for_each(|path| fs::remove(&path))
+}
+
 impl Scratch {
     /// As [`Self::finish`], for a folder named after its content: one that is there already is as
     /// good, and perhaps in use, so it stays.
@@ -94,7 +109,13 @@ impl Drop for Scratch {
 /// Removes all unfinished output: called once, by the interrupt handler.
 pub fn remove_unfinished() {
     for path in unfinished(std::mem::take) {
-        let _ = fs::remove(&path);
+        // Other threads may still be at it, until their folder is gone.
+        for _ in 0..ATTEMPTS {
+            if fs::remove(&path).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -115,6 +136,8 @@ mod tests {
         let third = Scratch::new(&target).unwrap();
         fs::write(third.path(), "half").unwrap();
         drop(third);
+        fs::write(&target.parent().unwrap().join(".out.7-7.tmp"), "killed").unwrap();
+        remove_left(target.parent().unwrap()).unwrap();
         assert_eq!(fs::list(&target).unwrap(), [target.join("b")]);
         assert_eq!(fs::list(target.parent().unwrap()).unwrap(), [target]);
     }

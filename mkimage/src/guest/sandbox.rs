@@ -14,8 +14,16 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 /// Sets the root up and runs the script.
 const SETUP: &str = include_str!("sandbox.sh");
-/// Says that it is in the user namespace, waits until its users are known, and goes on.
-const WAIT: &str = r#"echo; read -r go || exit 1; exec "$@""#;
+/// Says that it is in the user namespace, waits until its users are known, and goes on. It ends when
+/// mkimage does, which keeps its input open: the kernel forgets who wants to die with his parent
+/// when he becomes root.
+const WAIT: &str = r#"
+echo
+read -r go || exit 1
+exec 3<&0
+(read -r more <&3; kill -KILL $$) >/dev/null &
+exec "$@" 3<&- </dev/null
+"#;
 /// Removes a folder.
 const EMPTY: &str = r#""$1" rm -rf "$2""#;
 /// Users of the inside beside root.
@@ -106,10 +114,10 @@ impl<'a> Sandbox<'a> {
         }
         lend_users(running.0.id())?;
         let sent = input.write_all(b"go\n");
-        drop(input);
         let sunk = sent.and_then(|()| sink(&mut output));
         drop(output);
         let status = running.0.wait().map_err(|error| Error::Forbidden(error.to_string()))?;
+        drop(input);
         if !status.success() {
             let output = self.said();
             return Err(Error::Failed { what: what.to_owned(), status, output });
@@ -191,7 +199,7 @@ fn lend_users(pid: u32) -> Result<(), Error> {
         [("newuidmap", user, "/etc/subuid"), ("newgidmap", group, "/etc/subgid")]
     {
         let text = std::fs::read_to_string(list).unwrap_or_default();
-        let names = [user_name(user).unwrap_or_default(), user.to_string()];
+        let names: Vec<String> = user_name(user).into_iter().chain([user.to_string()]).collect();
         let start = lent(&text, &names)
             .ok_or_else(|| Error::Users(format!("{list} lends {} no users", names.join(" or "))))?;
         let words = [0, own, 1, 1, start, USERS].map(|number| number.to_string());
