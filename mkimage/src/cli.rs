@@ -1,10 +1,11 @@
 //! The command line.
 
 use crate::assemble::{Medium, Request};
-use crate::commands::{build, convert, flash, lock, packages, release, run};
+use crate::commands::{build, compare, convert, flash, lock, packages, release, run};
 use crate::error::Error;
 use crate::progress;
 use crate::project::{Options, Project};
+use crate::recipe;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -88,6 +89,27 @@ enum Command {
         /// Recipes by name or path [default: all]
         recipes: Vec<String>,
     },
+    /// Print the schema of recipes, for editors (JSON Schema)
+    Schema,
+    /// Show which locked packages have newer versions; nothing is changed
+    Outdated {
+        /// Recipes by name or path [default: all]
+        recipes: Vec<String>,
+    },
+    /// Compare two locks, or two guests' images: packages, files, sizes
+    Diff {
+        /// The older one: a recipe's name, a .lock, or a guest's .img
+        old: String,
+        /// The newer one
+        new: String,
+    },
+    /// Build a guest's image again, from its packages, and compare it with one that is there
+    Verify {
+        /// Recipe by name or path
+        recipe: String,
+        /// The image to compare with [default: built a second time]
+        image: Option<PathBuf>,
+    },
     /// Build what is needed and boot it in QEMU, on this terminal
     Run {
         #[command(flatten)]
@@ -141,6 +163,13 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         }
         Command::Fetch { recipes } => packages::fetch(&project, &recipes),
         Command::Check { recipes } => packages::check(&project, &recipes),
+        Command::Schema => {
+            print!("{}", recipe::schema());
+            Ok(())
+        }
+        Command::Outdated { recipes } => lock::outdated(&project, &recipes),
+        Command::Diff { old, new } => compare::diff(&project, &old, &new),
+        Command::Verify { recipe, image } => compare::verify(&project, &recipe, image),
         Command::Run { options, binaries } => run::run(&project, &options, binaries.request()),
         Command::Tools => packages::tools(&project),
         Command::Convert(arguments) => convert::convert(&arguments),

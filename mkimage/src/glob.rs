@@ -1,9 +1,10 @@
 //! Shell-like patterns for names and paths in recipes: `*` is any text, `?` any one character.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// A list of patterns; matches when one of them does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Globs(Vec<String>);
 
@@ -16,6 +17,11 @@ impl Globs {
     /// Whether a pattern matches the whole text.
     pub fn matches(&self, text: &str) -> bool {
         self.0.iter().any(|pattern| matches(pattern, text))
+    }
+
+    /// Adds patterns.
+    pub fn extend(&mut self, more: Self) {
+        self.0.extend(more.0);
     }
 
     /// The patterns.

@@ -96,6 +96,20 @@ fn guests() {
 }
 
 #[test]
+fn comparisons() {
+    let folder = project();
+    for (words, reason) in [
+        (&["diff", "a.img", "mine"][..], "two images (.img), or two locks"),
+        (&["diff", "a.img", "b.img"], "can't open a.img"),
+        (&["diff", "mine", "mine"], "mine.lock"),
+        (&["verify", "mine"], "only guests' images are verified"),
+    ] {
+        let said = message(folder.path(), words);
+        assert!(said.contains(reason), "expected {reason}: {said}");
+    }
+}
+
+#[test]
 fn mirrors() {
     let folder = project();
     let said = message(folder.path(), &["--mirror", "http://127.0.0.1:9/debian", "lock"]);

@@ -38,6 +38,36 @@ impl Update {
 /// # Errors
 /// When the archive can't be read or verified, or a recipe can't be satisfied.
 pub fn lock(project: &Project, names: &[String], update: &Update) -> Result<(), Error> {
+    for_each(project, names, |recipe, suites| lock_one(recipe, suites, update))
+}
+
+/// Says what the newest versions of recipes' packages (all recipes when none is named) would
+/// change in their locks. Nothing is written.
+///
+/// # Errors
+/// When the archive can't be read or verified, or a recipe can't be satisfied.
+pub fn outdated(project: &Project, names: &[String]) -> Result<(), Error> {
+    for_each(project, names, |recipe, suites| {
+        let old = project.lock(recipe)?;
+        let packages = resolve_recipe(recipe, suites, None, &Update::All)?;
+        let new = Lock::new(recipe.request_digest(), Vec::new(), packages);
+        let changes = new.changes_since(Some(&old));
+        if changes.is_empty() {
+            println!("{}: up to date", recipe.name);
+        } else {
+            println!("{}: run `mkimage lock --update {}`", recipe.name, recipe.name);
+            changes.iter().for_each(|line| println!("  {line}"));
+        }
+        Ok(())
+    })
+}
+
+/// Calls a function with recipes and their suites, of which each is read once.
+fn for_each(
+    project: &Project,
+    names: &[String],
+    mut work: impl FnMut(&Recipe, &[Suite]) -> Result<(), Error>,
+) -> Result<(), Error> {
     let recipes = project.recipes_named(names)?;
     let archive = project.archive()?;
     let mut suites: HashMap<String, Vec<Suite>> = HashMap::new();
@@ -47,7 +77,7 @@ pub fn lock(project: &Project, names: &[String], update: &Update) -> Result<(), 
             suites.insert(key.clone(), read_suites(&archive, recipe)?);
         }
         if let Some(suites) = suites.get(&key) {
-            lock_one(recipe, suites, update)?;
+            work(recipe, suites)?;
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! What each subcommand does.
 
 pub mod build;
+pub mod compare;
 pub mod convert;
 pub mod flash;
 pub mod lock;

@@ -28,10 +28,11 @@ pub fn fetch(project: &Project, names: &[String]) -> Result<(), Error> {
 pub fn check(project: &Project, names: &[String]) -> Result<(), Error> {
     for recipe in project.recipes_named(names)? {
         let lock = project.lock(&recipe)?;
-        if let Some(overlay) = recipe.appliance.as_ref().and_then(|a| a.overlay.as_ref())
-            && !recipe.resolve(overlay).is_dir()
-        {
-            let reason = format!("the overlay folder `{overlay}` doesn't exist beside the recipe");
+        let own = recipe.appliance.as_ref().and_then(|appliance| appliance.overlay.as_ref());
+        let mut overlays: Vec<_> = own.iter().map(|overlay| recipe.resolve(overlay)).collect();
+        overlays.extend(recipe.guest.iter().flat_map(|guest| guest.overlays.clone()));
+        if let Some(missing) = overlays.iter().find(|folder| !folder.is_dir()) {
+            let reason = format!("the overlay folder {} doesn't exist", missing.display());
             return Err(recipe.wrong("overlay", &reason).into());
         }
         println!("{}: ok ({} packages locked)", recipe.name, lock.packages.len());

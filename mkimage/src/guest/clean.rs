@@ -44,6 +44,9 @@ const EMPTIED: &[&str] = &["var/log/btmp", "var/log/faillog", "var/log/lastlog",
 
 /// Folders whose content exists only while a system runs.
 const VOLATILE: &[&str] = &["dev/", "proc/", "run/", "sys/", "tmp/", "var/tmp/"];
+/// Folders that were something else in the sandbox, with their permissions.
+const MOUNTED: &[(&str, u32)] =
+    &[("dev", 0o755), ("proc", 0o755), ("run", 0o755), ("sys", 0o755), ("tmp", 0o1777)];
 
 /// Cleans a tree. `strip` are the recipe's own patterns of what to leave out.
 ///
@@ -59,6 +62,10 @@ pub fn clean(tree: &mut Tree, strip: &[String], epoch: u64) -> fs::Result<()> {
         let log = path.starts_with("var/log/") && path.ends_with(".log");
         !(volatile || database || unwanted || log && node.kind != Kind::Folder)
     });
+    for (path, mode) in MOUNTED {
+        tree.remove(path);
+        tree.folder(path, *mode);
+    }
     // A system with one kernel has none before it.
     for link in ["vmlinuz", "initrd.img"] {
         let target = |path: &str| tree.get(path).map(|node| node.kind.clone());
@@ -121,6 +128,7 @@ mod tests {
             assert!(tree.get(path).is_none(), "{path}");
         }
         assert_eq!(tree.text("var/log/wtmp").unwrap(), "");
+        assert_eq!(tree.get("tmp").unwrap().mode, 0o1777);
         assert!(tree.get("vmlinuz.old").is_none() && tree.get("initrd.img.old").is_some());
         assert_eq!(tree.text("etc/shadow").unwrap(), "root:*:10:0:::::\nold:*:3:0:::::\n");
     }

@@ -65,7 +65,7 @@ submenu 'All kernels' {{
   done
 }}
 ",
-        timeout = guest.timeout,
+        timeout = guest.timeout.unwrap_or(1),
     ))
 }
 

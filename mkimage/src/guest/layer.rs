@@ -15,7 +15,7 @@ use crate::output;
 use crate::progress::Step;
 use crate::project::Project;
 use crate::recipe::{Guest, Recipe};
-use crate::scratch::Scratch;
+use crate::scratch::{self, Scratch};
 use crate::tools::{Tools, for_each_parallel};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -53,24 +53,42 @@ pub fn prepare(
     let name = key(lock, guest, epoch).short();
     let path = cache.root().join("systems").join(format!("{name}.tar"));
     if !path.is_file() {
-        let debs = project.archive()?.fetch(&recipe.name, &lock.packages)?;
-        let work = Work::new(tools, &cache.root().join("work"))?;
-        let packages = read(&debs)?;
-        let owners = unpack(&packages, &work, epoch)?;
-        let script = configure::script(&packages, &plan::plan(&packages), &owners, guest, epoch);
-        let scratch = Scratch::new(&path)?;
-        let _step = Step::spinner("configuring packages");
-        let sandbox = Sandbox::new(tools, &work.root(), &work.log());
-        sandbox.run("configuring the packages", &script, |output| {
-            let mut file = std::fs::File::create(scratch.path())?;
-            std::io::copy(output, &mut file).map(drop)
-        })?;
-        scratch.finish()?;
+        let systems = cache.root().join("systems");
+        fs::create_dir(&systems)?;
+        scratch::remove_left(&systems)?;
+        make(project, tools, recipe, guest, lock, epoch, &path)?;
     }
     output::forget_old(&path);
     Ok(path)
 }
 
+/// Makes a configured system's archive at a path. The caller holds the cache's lock.
+///
+/// # Errors
+/// When a package can't be fetched, unpacked or configured.
+pub fn make(
+    project: &Project,
+    tools: &Tools,
+    recipe: &Recipe,
+    guest: &Guest,
+    lock: &Lock,
+    epoch: u64,
+    path: &Path,
+) -> Result<(), Error> {
+    let debs = project.archive()?.fetch(&recipe.name, &lock.packages)?;
+    let work = Work::new(tools, &project.cache().root().join("work"))?;
+    let packages = read(&debs)?;
+    let owners = unpack(&packages, &work, epoch)?;
+    let script = configure::script(&packages, &plan::plan(&packages), &owners, guest, epoch);
+    let scratch = Scratch::new(path)?;
+    let _step = Step::spinner("configuring packages");
+    let sandbox = Sandbox::new(tools, &work.root(), &work.log());
+    sandbox.run("configuring the packages", &script, |output| {
+        let mut file = std::fs::File::create(scratch.path())?;
+        std::io::copy(output, &mut file).map(drop)
+    })?;
+    Ok(scratch.finish()?)
+}
 /// Reads what all packages say about themselves.
 fn read(debs: &[PathBuf]) -> Result<Vec<Package>, Error> {
     let found: Vec<Mutex<Option<Package>>> = debs.iter().map(|_| Mutex::default()).collect();

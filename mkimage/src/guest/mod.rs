@@ -4,7 +4,7 @@
 //! [`database`]) and have their scripts configure them in a sandbox ([`sandbox`], [`configure`]).
 //! The result is an archive in the cache ([`layer`]). As data ([`tree`]) it is cleaned ([`clean`]),
 //! made the recipe's system ([`system`], [`accounts`], [`units`], [`first_boot`], [`grub`]), and
-//! written to a disk ([`disk`]).
+//! written to a disk ([`disk`]). [`inspect`] reads one again.
 
 pub mod accounts;
 pub mod clean;
@@ -13,6 +13,7 @@ pub mod database;
 pub mod disk;
 pub mod first_boot;
 pub mod grub;
+pub mod inspect;
 pub mod layer;
 pub mod package;
 pub mod plan;
@@ -70,13 +71,7 @@ pub fn build(project: &Project, recipe: &Recipe, output: &Output) -> Result<Buil
     let Some(guest) = &recipe.guest else {
         return Err(recipe.wrong("kind", "this recipe makes no guest").into());
     };
-    let plan = Plan {
-        project,
-        recipe,
-        guest,
-        lock: project.lock(recipe)?,
-        epoch: output::epoch(guest.epoch)?,
-    };
+    let plan = Plan::new(project, recipe, guest)?;
     let id = plan.id()?;
     let folder = match output {
         Output::Folder(folder) => folder.clone(),
@@ -91,7 +86,8 @@ pub fn build(project: &Project, recipe: &Recipe, output: &Output) -> Result<Buil
         let _lock = project.cache().lock()?;
         // Another process may have built it while this one waited.
         if !stamp.is_current(id) {
-            plan.write(&tools, &built, &folder)?;
+            let system = plan.system(&tools)?;
+            plan.write(&tools, &system, &built, &folder)?;
             stamp.write(id)?;
             built.fresh = true;
         }
@@ -102,7 +98,38 @@ pub fn build(project: &Project, recipe: &Recipe, output: &Output) -> Result<Buil
     Ok(built)
 }
 
-impl Plan<'_> {
+/// Builds an image without anything that earlier builds left but downloads; returns its path, which
+/// is in `folder`.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_again(project: &Project, recipe: &Recipe, folder: &Path) -> Result<PathBuf, Error> {
+    let Some(guest) = &recipe.guest else {
+        return Err(recipe.wrong("kind", "this recipe makes no guest").into());
+    };
+    let plan = Plan::new(project, recipe, guest)?;
+    let tools = project.tools()?;
+    let _lock = project.cache().lock()?;
+    let system = folder.join("system.tar");
+    layer::make(project, &tools, recipe, guest, &plan.lock, plan.epoch, &system)?;
+    let [image, manifest] = ["img", "json"].map(|suffix| folder.join(format!("again.{suffix}")));
+    let built = Built { image: image.clone(), manifest, id: plan.id()?, fresh: true };
+    plan.write(&tools, &system, &built, folder)?;
+    Ok(image)
+}
+
+impl<'a> Plan<'a> {
+    fn new(project: &'a Project, recipe: &'a Recipe, guest: &'a Guest) -> Result<Self, Error> {
+        let lock = project.lock(recipe)?;
+        let epoch = output::epoch(guest.epoch.unwrap_or(0))?;
+        Ok(Self { project, recipe, guest, lock, epoch })
+    }
+
+    /// The configured system's archive.
+    fn system(&self, tools: &Tools) -> Result<PathBuf, Error> {
+        layer::prepare(self.project, tools, self.recipe, self.guest, &self.lock, self.epoch)
+    }
+
     /// A digest of everything that the image depends on.
     fn id(&self) -> Result<Sha256, Error> {
         let mut hasher = Hasher::default();
@@ -110,35 +137,37 @@ impl Plan<'_> {
         hasher.part(self.lock.digest().bytes()).part(self.epoch.to_le_bytes());
         let tools = self.project.recipe("tools")?;
         hasher.part(self.project.lock(&tools)?.digest().bytes());
-        if let Some(overlay) = &self.guest.overlay {
-            let folder = self.recipe.resolve(overlay);
-            if folder.is_dir() {
-                let mut files = Tree::new(self.epoch);
-                files.overlay(&folder)?;
-                let digest = files.archive(&mut hasher);
-                fs::Context::at(digest, "read the overlay", &folder)?;
-            }
+        for folder in self.guest.overlays.iter().filter(|folder| folder.is_dir()) {
+            let mut files = Tree::new(self.epoch);
+            files.overlay(folder)?;
+            let digest = files.archive(&mut hasher);
+            fs::Context::at(digest, "read the overlay", folder)?;
         }
         Ok(hasher.finish())
     }
 
-    fn write(&self, tools: &Tools, built: &Built, folder: &Path) -> Result<(), Error> {
-        let (project, recipe, guest) = (self.project, self.recipe, self.guest);
-        let system = layer::prepare(project, tools, recipe, guest, &self.lock, self.epoch)?;
-        let disk = Disk { id: built.id, size: guest.size.bytes(), epoch: self.epoch, tools };
+    fn write(
+        &self,
+        tools: &Tools,
+        system: &Path,
+        built: &Built,
+        folder: &Path,
+    ) -> Result<(), Error> {
+        let (recipe, guest) = (self.recipe, self.guest);
+        let disk = Disk { id: built.id, size: guest.size_bytes(), epoch: self.epoch, tools };
         let identity = Identity { root: disk.root_uuid(), epoch: self.epoch };
-        let mut tree = Tree::read(&system, self.epoch)?;
+        let mut tree = Tree::read(system, self.epoch)?;
         clean::clean(&mut tree, &guest.strip, self.epoch)?;
         system::apply(&mut tree, recipe, guest, &identity)?;
         fs::create_dir(folder)?;
         let work = Scratch::folder(&folder.join("work"))?;
         let image = Scratch::new(&built.image)?;
         {
-            let _step = Step::spinner(&format!("writing {}.img", recipe.name));
+            let _step = Step::spinner(&format!("writing the disk of {}", recipe.name));
             disk.write(image.path(), &tree, work.path())?;
         }
         image.finish()?;
-        let name = format!("{}.img", recipe.name);
+        let name = built.image.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let manifest = Manifest {
             product: recipe.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

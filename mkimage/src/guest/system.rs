@@ -55,17 +55,16 @@ pub fn apply(
     }
     tree.write("etc/locale.conf", "LANG=C.UTF-8\n");
     tree.link("etc/default/locale", "../locale.conf");
-    zone(tree, &guest.timezone).map_err(wrong("timezone"))?;
+    zone(tree, guest.timezone()).map_err(wrong("timezone"))?;
     network(tree).map_err(wrong("[packages]"))?;
     first_boot::prepare(tree, identity.epoch).map_err(wrong("[packages]"))?;
     tree.write("boot/grub/grub.cfg", grub::config(tree, guest, &identity.root)?);
-    if let Some(overlay) = &guest.overlay {
-        let folder = recipe.resolve(overlay);
+    for folder in &guest.overlays {
         if !folder.is_dir() {
-            let reason = format!("the overlay folder `{overlay}` doesn't exist beside the recipe");
+            let reason = format!("the overlay folder {} doesn't exist", folder.display());
             return Err(wrong("overlay")(reason));
         }
-        tree.overlay(&folder)?;
+        tree.overlay(folder)?;
     }
     for user in &guest.users {
         accounts::add(tree, user, identity.epoch)

@@ -1,10 +1,11 @@
 //! The `[appliance]` table: boot media of hypervisor, kernel and control domain.
 
 use super::Size;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// An appliance's media.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Appliance {
     /// Name of the product; part of file names and of the manifest.
@@ -30,7 +31,7 @@ pub struct Appliance {
 }
 
 /// Where the kernel comes from and which modules go along.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Kernel {
     /// Pattern for the name of the package that holds the image and its modules.
@@ -41,7 +42,7 @@ pub struct Kernel {
 }
 
 /// Sizes of the partitions of the disk image.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Layout {
     /// EFI system partition.
@@ -53,7 +54,7 @@ pub struct Layout {
 }
 
 /// What an entry of the boot menu starts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryKind {
     /// The hypervisor with the control domain.
@@ -64,7 +65,7 @@ pub enum EntryKind {
 }
 
 /// One entry of the boot menu.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Entry {
     /// Its title.

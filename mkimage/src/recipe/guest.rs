@@ -1,36 +1,40 @@
 //! The `[guest]` table: a system of its own that runs in a virtual machine.
 
 use super::{Size, plain_arguments};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// A guest's image.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Guest {
     /// The host's name; the recipe's own unless given.
     pub hostname: Option<String>,
     /// Time stamp of every file, in seconds of Unix time, unless `SOURCE_DATE_EPOCH` is set.
-    pub epoch: u64,
+    #[serde(default)]
+    pub epoch: Option<u64>,
     /// Size of the disk. Its last partition holds the system and grows over a larger disk.
-    pub size: Size,
+    #[serde(default)]
+    pub size: Option<Size>,
     /// Memory of the virtual machine, in configs that are made for it.
-    #[serde(default = "half_a_gibibyte")]
-    pub memory: Size,
+    pub memory: Option<Size>,
     /// Its virtual CPUs, likewise.
-    #[serde(default = "one")]
-    pub vcpus: u32,
+    pub vcpus: Option<u32>,
     /// Folder of files laid over the system, relative to the recipe.
     pub overlay: Option<String>,
+    /// The overlays of the recipes that this one inherits from, and its own: the last one wins.
+    #[serde(skip)]
+    pub overlays: Vec<PathBuf>,
     /// More arguments for the kernel.
     #[serde(default)]
     pub kernel_args: String,
     /// Seconds that the boot menu waits.
-    #[serde(default = "one")]
-    pub timeout: u32,
+    pub timeout: Option<u32>,
     /// Time zone, such as `Europe/Berlin`.
-    #[serde(default = "utc")]
-    pub timezone: String,
+    pub timezone: Option<String>,
     /// What the initramfs holds.
     #[serde(default)]
     pub initramfs: Initramfs,
@@ -54,20 +58,8 @@ pub struct Guest {
     pub hooks: Vec<Hook>,
 }
 
-fn half_a_gibibyte() -> Size {
-    Size::mib(512)
-}
-
-const fn one() -> u32 {
-    1
-}
-
-fn utc() -> String {
-    "Etc/UTC".to_owned()
-}
-
 /// An answer to a package's question.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Answer {
     /// Yes or no.
@@ -77,7 +69,7 @@ pub enum Answer {
 }
 
 /// What goes into the initramfs.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Initramfs {
     /// Modules that it loads. When there are any, it holds these and their dependencies alone;
@@ -87,7 +79,7 @@ pub struct Initramfs {
 }
 
 /// Units of the service manager.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Units {
     /// Units that start by themselves, as their `[Install]` sections say.
@@ -102,7 +94,7 @@ pub struct Units {
 }
 
 /// An account.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct User {
     /// The login name; `root` changes the account that is there already.
@@ -132,7 +124,7 @@ fn bash() -> String {
 }
 
 /// Mode and owner of what is at a path.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileSpec {
     /// The absolute path.
@@ -151,6 +143,20 @@ pub struct FileSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mode(pub u32);
 
+impl JsonSchema for Mode {
+    fn schema_name() -> Cow<'static, str> {
+        "Mode".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[0-7]{1,4}$",
+            "description": "Permissions in octal digits, such as `0640`."
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Mode {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -161,7 +167,7 @@ impl<'de> Deserialize<'de> for Mode {
 }
 
 /// A program that is run once, while the image is made.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hook {
     /// The program and its arguments.
@@ -169,13 +175,73 @@ pub struct Hook {
 }
 
 impl Guest {
+    /// The time zone.
+    pub fn timezone(&self) -> &str {
+        self.timezone.as_deref().unwrap_or("Etc/UTC")
+    }
+
+    /// Memory of the virtual machine.
+    pub fn memory(&self) -> Size {
+        self.memory.unwrap_or(Size::mib(512))
+    }
+
+    /// Its virtual CPUs.
+    pub fn vcpus(&self) -> u32 {
+        self.vcpus.unwrap_or(1)
+    }
+
+    /// Size of the disk in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.size.map_or(0, Size::bytes)
+    }
+
+    /// Takes over what a recipe says that this one inherits from: single values unless they are
+    /// given here, and all lists, before those here.
+    pub(super) fn inherit(&mut self, from: Self) {
+        fn one<T>(here: &mut Option<T>, from: Option<T>) {
+            *here = here.take().or(from);
+        }
+        fn list<T>(here: &mut Vec<T>, mut from: Vec<T>) {
+            from.append(here);
+            *here = from;
+        }
+        one(&mut self.hostname, from.hostname);
+        one(&mut self.epoch, from.epoch);
+        one(&mut self.size, from.size);
+        one(&mut self.memory, from.memory);
+        one(&mut self.vcpus, from.vcpus);
+        one(&mut self.timeout, from.timeout);
+        one(&mut self.timezone, from.timezone);
+        list(&mut self.overlays, from.overlays);
+        list(&mut self.initramfs.modules, from.initramfs.modules);
+        list(&mut self.units.enable, from.units.enable);
+        list(&mut self.units.disable, from.units.disable);
+        list(&mut self.units.mask, from.units.mask);
+        list(&mut self.strip, from.strip);
+        list(&mut self.users, from.users);
+        list(&mut self.files, from.files);
+        list(&mut self.hooks, from.hooks);
+        let mut debconf = from.debconf;
+        debconf.append(&mut self.debconf);
+        self.debconf = debconf;
+        if !from.kernel_args.is_empty() {
+            self.kernel_args = format!("{} {}", from.kernel_args, self.kernel_args);
+            self.kernel_args.truncate(self.kernel_args.trim_end().len());
+        }
+    }
+
     /// Checks what the types can't; the error is a key and a reason.
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         if let Some(name) = self.hostname.as_deref().filter(|name| !is_hostname(name)) {
             let reason = format!("`{name}` is no host name: use a-z, 0-9 and - (at most 63)");
             return Err(("hostname", reason));
         }
-        if !self.size.bytes().is_multiple_of(1 << 20) || self.size < Size::mib(256) {
+        if self.epoch.is_none() {
+            return Err(("[guest]", "`epoch` is missing: the time stamp of every file".into()));
+        }
+        let size =
+            self.size.ok_or(("[guest]", "`size` is missing: that of the disk".to_owned()))?;
+        if !size.bytes().is_multiple_of(1 << 20) || size < Size::mib(256) {
             return Err(("size", "`size` must be whole mebibytes, at least 256M".into()));
         }
         plain_arguments(&self.kernel_args).map_err(|reason| ("kernel-args", reason))?;
@@ -192,8 +258,8 @@ impl Guest {
             return Err(("run", "`run` names no program".into()));
         }
         let odd = |text: &str| text.contains(char::is_whitespace) || text.contains("..");
-        if odd(&self.timezone) {
-            return Err(("timezone", format!("`{}` is no time zone", self.timezone)));
+        if odd(self.timezone()) {
+            return Err(("timezone", format!("`{}` is no time zone", self.timezone())));
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ pub use size::Size;
 use crate::fs;
 use crate::glob::Globs;
 use crate::hash::{Hasher, Sha256};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -54,7 +55,7 @@ pub enum Error {
 }
 
 /// What a recipe makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Boot media of the hypervisor and its control domain.
@@ -77,7 +78,7 @@ impl Kind {
 }
 
 /// The archive that packages come from.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Base {
     /// Suites, e.g. `trixie`; a name ending in `-security` is looked up in the security archive.
@@ -100,7 +101,7 @@ fn amd64() -> String {
 
 /// How one listed package is meant. A name with `*` lists nothing: it says how packages that fit
 /// it are followed when another one brings them in.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PackageSpec {
     /// Only dependencies whose names match are followed; `[]` takes the package's files alone.
@@ -108,18 +109,30 @@ pub struct PackageSpec {
     pub follow: Option<Globs>,
 }
 
-/// A recipe as written.
-#[derive(Debug, Deserialize)]
+/// A recipe: what an image consists of.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "Recipe")]
 struct Text {
-    kind: Kind,
+    /// A recipe beside this one, to which this one adds. Only guests inherit.
+    inherits: Option<String>,
+    /// What it makes; inherited unless given.
+    kind: Option<Kind>,
+    /// One line for people.
     #[serde(default)]
     description: String,
-    base: Base,
+    /// The archive that packages come from.
+    base: Option<Base>,
+    /// The packages. A name with `*` says how packages that fit it are followed.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, PackageSpec>")]
     packages: BTreeMap<Spanned<String>, PackageSpec>,
+    /// Patterns of packages that count as there already.
     #[serde(default)]
     exclude: Globs,
+    /// Boot media of the hypervisor.
     appliance: Option<Appliance>,
+    /// A system of its own.
     guest: Option<Guest>,
 }
 
@@ -144,6 +157,8 @@ pub struct Recipe {
     pub appliance: Option<Appliance>,
     /// What kind `guest` needs; `None` for the other kinds.
     pub guest: Option<Guest>,
+    /// The texts of the recipes that it inherits from.
+    inherited: String,
     text: String,
     lines: BTreeMap<String, usize>,
 }
@@ -174,37 +189,86 @@ impl Recipe {
         Self::parse(path, fs::read_text(path)?)
     }
 
-    /// Parses a recipe's text; the path is for its name and for messages.
+    /// Parses a recipe's text; the path is for its name, for messages, and for the recipes beside
+    /// it that it inherits from.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn parse(path: &Path, text: String) -> Result<Self, Error> {
+        Self::parse_below(path, text, &[])
+    }
+
+    /// As [`Self::parse`], for a recipe that others inherit from.
+    fn parse_below(path: &Path, text: String, heirs: &[&str]) -> Result<Self, Error> {
         let malformed = |error: toml::de::Error| Error::Malformed {
             path: path.to_owned(),
             reason: error.to_string().trim_end().to_owned(),
         };
         let parsed: Text = toml::from_str(&text).map_err(malformed)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let (mut packages, mut lines) = (BTreeMap::new(), BTreeMap::new());
-        for (key, spec) in parsed.packages {
-            lines.insert(key.get_ref().clone(), line_of(&text, key.span().start));
-            packages.insert(key.into_inner(), spec);
-        }
-        let recipe = Self {
+        let mut recipe = Self {
             name,
             path: path.to_owned(),
-            kind: parsed.kind,
+            // Until it is known to be there.
+            kind: parsed.kind.unwrap_or(Kind::Guest),
             description: parsed.description,
-            base: parsed.base,
-            packages,
+            base: parsed.base.unwrap_or_default(),
+            packages: BTreeMap::new(),
             exclude: parsed.exclude,
             appliance: parsed.appliance,
             guest: parsed.guest,
+            inherited: String::new(),
             text,
-            lines,
+            lines: BTreeMap::new(),
         };
+        for (key, spec) in parsed.packages {
+            recipe.lines.insert(key.get_ref().clone(), line_of(&recipe.text, key.span().start));
+            recipe.packages.insert(key.into_inner(), spec);
+        }
+        if let Some(guest) = &mut recipe.guest {
+            let folder = path.parent().unwrap_or(Path::new("."));
+            guest.overlays = guest.overlay.iter().map(|overlay| folder.join(overlay)).collect();
+        }
+        match parsed.inherits {
+            Some(parent) => recipe.inherit(&parent, parsed.kind, heirs)?,
+            None if parsed.kind.is_none() => {
+                let reason = "`kind` is missing: appliance, guest or tools";
+                return Err(recipe.wrong("kind", reason));
+            }
+            None => {}
+        }
         recipe.check()?;
         Ok(recipe)
+    }
+
+    /// Adds what another recipe says.
+    fn inherit(&mut self, parent: &str, kind: Option<Kind>, heirs: &[&str]) -> Result<(), Error> {
+        let wrong = |reason: &str| self.wrong("inherits", reason);
+        if heirs.contains(&parent) || parent == self.name {
+            return Err(wrong(&format!("`{parent}` inherits from itself")));
+        }
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let path = folder.join(format!("{parent}.toml"));
+        if parent.contains('/') || !path.exists() {
+            let known = known(folder).join(", ");
+            return Err(wrong(&format!("there is no recipe `{parent}`; known are: {known}")));
+        }
+        let heirs: Vec<&str> = heirs.iter().copied().chain([self.name.as_str()]).collect();
+        let parent = Self::parse_below(&path, fs::read_text(&path)?, &heirs)?;
+        if parent.kind != Kind::Guest || kind.is_some_and(|kind| kind != parent.kind) {
+            return Err(wrong("only guests inherit, and only from guests"));
+        }
+        self.kind = parent.kind;
+        if self.base.suites.is_empty() {
+            self.base = parent.base;
+        }
+        for (name, spec) in parent.packages {
+            self.packages.entry(name).or_insert(spec);
+        }
+        self.exclude.extend(parent.exclude);
+        self.guest.get_or_insert_default().inherit(parent.guest.unwrap_or_default());
+        self.inherited = parent.inherited + &parent.text;
+        Ok(())
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -253,9 +317,9 @@ impl Recipe {
         Error::Value { path: self.path.clone(), line, reason: reason.to_owned() }
     }
 
-    /// The recipe as written.
-    pub fn text(&self) -> &str {
-        &self.text
+    /// The recipe as written, after those that it inherits from.
+    pub fn text(&self) -> String {
+        format!("{}{}", self.inherited, self.text)
     }
 
     /// Where its lock is.
@@ -293,6 +357,14 @@ impl Recipe {
         }
         hasher.finish()
     }
+}
+
+/// The schema of recipes, for editors: JSON Schema, draft 2020-12.
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(Text);
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
 }
 
 /// The names of the recipes in a folder.

@@ -1,6 +1,8 @@
 //! Sizes in recipes and on the command line: `64M`, `4G`.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -52,6 +54,20 @@ impl fmt::Display for Size {
             Some((shift, unit)) => write!(f, "{}{unit}", self.0 >> shift),
             None => write!(f, "{}", self.0),
         }
+    }
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[0-9]+[KMGTkmgt]?(iB)?$",
+            "description": "A size such as `64M` or `4G`, in binary units."
+        })
     }
 }
 

@@ -53,6 +53,41 @@ fn wrong_recipes_name_line_and_reason() {
 }
 
 #[test]
+fn recipes_inherit() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(format!("{name}.toml")), text).unwrap();
+    };
+    let read = |name: &str| Recipe::find(folder.path(), name).map_err(|error| error.to_string());
+    put(
+        "parent",
+        "kind = \"guest\"\n[base]\nsuites = [\"trixie\"]\n[packages]\na = {}\nb = {}\n[guest]\n\
+         epoch = 1\nsize = \"1G\"\noverlay = \"one\"\nunits.enable = [\"a.service\"]\n",
+    );
+    let child = "inherits = \"parent\"\n[packages]\nc = {}\nb = { follow = [] }\n[guest]\n\
+                 size = \"2G\"\noverlay = \"two\"\nunits.enable = [\"b.service\"]\n";
+    put("child", child);
+    let recipe = read("child").unwrap();
+    let guest = recipe.guest.as_ref().unwrap();
+    assert_eq!(recipe.packages.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert!(recipe.packages["b"].follow.is_some());
+    assert_eq!((guest.epoch, guest.size_bytes()), (Some(1), 2 << 30));
+    assert_eq!(guest.overlays, ["one", "two"].map(|name| folder.path().join(name)));
+    assert_eq!(guest.units.enable, ["a.service", "b.service"]);
+    assert!(recipe.text().contains("epoch = 1") && recipe.text().ends_with(child));
+    for (text, reason) in [
+        ("inherits = \"child\"\n", "child.toml:1: `child` inherits from itself"),
+        ("inherits = \"none\"\n", "no recipe `none`; known are: child, parent"),
+        ("inherits = \"parent\"\nkind = \"tools\"\n", "only guests inherit"),
+        ("[packages]\na = {}\n", "`kind` is missing"),
+    ] {
+        put("child", text);
+        let error = read("child").unwrap_err();
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[test]
 fn the_request_digest_covers_what_the_lock_answers() {
     let digest = |text: &str| parse(text).unwrap().request_digest();
     let good = digest(GOOD);

@@ -56,7 +56,7 @@ fn config(recipe: &Recipe, guest: &Guest) -> String {
         "# {description}\nname = \"{name}\"\nbootloader = \"pvgrub\"\nmemory = {memory}\n\
          vcpus = {vcpus}\ndisk = ['file:/data/images/{name}.img,xvda,w']\nvif = ['']\n",
         description = recipe.description.replace('\n', " "),
-        memory = guest.memory.bytes() >> 20,
-        vcpus = guest.vcpus,
+        memory = guest.memory().bytes() >> 20,
+        vcpus = guest.vcpus(),
     )
 }
