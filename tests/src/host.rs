@@ -212,7 +212,7 @@ impl Setup {
 
 /// Connects to a port that QEMU offers once it has started.
 fn connect(socket: &Path) -> UnixStream {
-    for _ in 0..100 {
+    for _ in 0..600 {
         if let Ok(port) = UnixStream::connect(socket) {
             port.set_read_timeout(Some(COMMAND)).expect("a time limit for the port");
             return port;
