@@ -96,7 +96,7 @@ pub fn run(project: &Project, options: &Options, mut request: Request) -> Result
     request.hypervisor_args = options.append.clone().unwrap_or_default();
     request.kernel_args = options.append_dom0.clone().unwrap_or_default();
     let recipe = project.recipe(&options.recipe)?;
-    let built = assemble::appliance(project, &request, &Output::Cache)?;
+    let built = assemble(project, options, &mut request)?;
     let tools = project.tools()?;
     let state = State::prepare(project, options, &recipe, &built)?;
     let boot = boot(options, &recipe, &request, &built, &state)?;
@@ -120,6 +120,19 @@ pub fn run(project: &Project, options: &Options, mut request: Request) -> Result
         return Ok(());
     }
     Err(Error::Image(format!("QEMU ended with {status}")))
+}
+
+/// Builds what is booted. Where the host's kernel lets nobody configure a guest's packages, nobody
+/// who didn't ask for a guest is kept from booting.
+fn assemble(project: &Project, options: &Options, request: &mut Request) -> Result<Built, Error> {
+    match assemble::appliance(project, request, &Output::Cache) {
+        Err(Error::Sandbox(error)) if options.guests.is_none() && error.is_of_the_host() => {
+            progress::note(&format!("no guest comes along: {error}"));
+            request.guests.clear();
+            assemble::appliance(project, request, &Output::Cache)
+        }
+        other => other,
+    }
 }
 
 /// The guests that come along: those that were asked for, else the usual one if there is a disk.

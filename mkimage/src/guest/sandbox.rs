@@ -67,6 +67,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the host is what keeps programs from being run.
+    pub fn is_of_the_host(&self) -> bool {
+        matches!(self, Self::Forbidden(_) | Self::Users(_))
+    }
+}
+
 /// A root folder that programs can be run in.
 #[derive(Debug)]
 pub struct Sandbox<'a> {
@@ -250,6 +257,7 @@ mod tests {
     fn messages_say_the_way_out() {
         let forbidden = Error::Forbidden("unshare failed: Operation not permitted".to_owned());
         assert!(forbidden.to_string().contains("user.max_user_namespaces"), "{forbidden}");
+        assert!(forbidden.is_of_the_host());
         let users = Error::Users("/etc/subuid lends me no users".to_owned());
         assert!(users.to_string().contains("usermod --add-subuids"), "{users}");
     }
