@@ -36,6 +36,15 @@ impl<D: Disk + ?Sized> Disk for Box<D> {
     }
 }
 
+/// The part of a buffer at an offset that a disk of this size fills. The rest, which lies behind its
+/// end, is zeros.
+pub(crate) fn inside(size: u64, offset: u64, buffer: &mut [u8]) -> &mut [u8] {
+    let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
+    let (inside, behind) = buffer.split_at_mut(left.min(buffer.len()));
+    behind.fill(0);
+    inside
+}
+
 /// What the tables of an image say about a piece of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Piece {
@@ -66,4 +75,19 @@ pub(crate) fn next_piece(
         index += 1;
     }
     Ok(start.map(|start| start..size))
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::Disk;
+
+    /// Whether two disks are of one size and hold the same, up to their end and behind it.
+    pub(crate) fn assert_same(a: &mut dyn Disk, b: &mut dyn Disk) {
+        assert_eq!(b.size(), a.size());
+        let size = usize::try_from(a.size()).unwrap();
+        let (mut of_a, mut of_b) = (vec![0; size + 9], vec![1; size + 9]);
+        a.read_at(0, &mut of_a).unwrap();
+        b.read_at(0, &mut of_b).unwrap();
+        assert!(of_a == of_b);
+    }
 }

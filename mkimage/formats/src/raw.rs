@@ -1,5 +1,6 @@
 //! Raw images and block devices: a disk's bytes, with holes where there are only zeros.
 
+use crate::disk;
 use crate::{Disk, Error, Input, Result};
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
@@ -43,11 +44,7 @@ impl Disk for Raw {
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let (inside, behind) = buffer.split_at_mut(left.min(buffer.len()));
-        self.file.read_exact_at(inside, offset)?;
-        behind.fill(0);
-        Ok(())
+        Ok(self.file.read_exact_at(disk::inside(self.size, offset, buffer), offset)?)
     }
 
     fn next_data(&mut self, from: u64) -> Result<Option<Range<u64>>> {

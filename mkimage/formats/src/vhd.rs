@@ -228,9 +228,7 @@ impl<I: Input> Disk for Vhd<I> {
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let (mut rest, behind) = buffer.split_at_mut(left.min(buffer.len()));
-        behind.fill(0);
+        let mut rest = disk::inside(self.size, offset, buffer);
         let Some(dynamic) = &self.dynamic else {
             return Ok(self.input.fill(offset, rest)?);
         };
@@ -262,6 +260,7 @@ impl<I: Input> Disk for Vhd<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::testing::assert_same;
     use crate::raw::Raw;
     use proptest::prelude::*;
     use std::io::Cursor;
@@ -286,12 +285,7 @@ mod tests {
     fn what_is_written_reads_back() {
         let (mut disk, bytes) = image();
         let mut back = Vhd::open(bytes).unwrap();
-        assert_eq!(back.size(), disk.size());
-        let size = usize::try_from(disk.size()).unwrap();
-        let (mut a, mut b) = (vec![0; size + 9], vec![1; size + 9]);
-        disk.read_at(0, &mut a).unwrap();
-        back.read_at(0, &mut b).unwrap();
-        assert!(a == b);
+        assert_same(&mut disk, &mut back);
         assert_eq!(back.next_data(3 << 20).unwrap(), Some(8 << 20..10 << 20));
     }
 

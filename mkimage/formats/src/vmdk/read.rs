@@ -148,9 +148,7 @@ impl<I: Input> Disk for Vmdk<I> {
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let (mut rest, behind) = buffer.split_at_mut(left.min(buffer.len()));
-        behind.fill(0);
+        let mut rest = disk::inside(self.size, offset, buffer);
         let mut offset = offset;
         while !rest.is_empty() {
             let within = offset % self.grain;
