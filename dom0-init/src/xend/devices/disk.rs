@@ -117,17 +117,14 @@ pub fn all(store: &mut Client, domain: u16) -> anyhow::Result<Vec<Device>> {
 }
 
 /// Waits until the source of a disk whose nodes are gone is closed, so that it can be used at
-/// once.
+/// once, and until the kernel, which shows the daemon's disks as well, has taken notice.
 ///
 /// # Errors
 /// As the store has it.
 pub fn forget(store: &mut Client, device: &Device) -> anyhow::Result<()> {
-    let place = match device.kind {
-        Kind::Qdisk => guest_disks::folder(device.domain, device.number),
-        _ => in_kernel(device),
-    };
+    let places = [in_kernel(device), guest_disks::folder(device.domain, device.number)];
     let deadline = Instant::now() + LEAVE;
-    while place.exists() {
+    while places.iter().any(|place| place.exists()) {
         // A backend in the kernel that connects at this moment makes some of its nodes again,
         // and keeps the disk for them.
         device.remove_rest(store)?;
@@ -140,7 +137,7 @@ pub fn forget(store: &mut Client, device: &Device) -> anyhow::Result<()> {
     device.remove_rest(store)
 }
 
-/// Where the kernel shows a backend of its own, as long as it has it.
+/// Where the kernel shows a backend, its own or the daemon's, as long as it knows of it.
 fn in_kernel(device: &Device) -> PathBuf {
     let Device { domain, kind, number } = device;
     let name = format!("{}-{domain}-{number}", kind.backend());
