@@ -6,6 +6,8 @@ use core::mem::offset_of;
 use core::sync::atomic::{Ordering, fence};
 use xen_abi::xen::{SharedInfo, VcpuInfo, VcpuTimeInfo};
 
+/// Nanoseconds of a microsecond.
+pub const MICROSECOND: u64 = 1_000;
 /// Nanoseconds of a millisecond.
 pub const MILLISECOND: u64 = 1_000_000;
 
