@@ -7,6 +7,7 @@ use crate::artifacts;
 use crate::disk::content::{self, Content, Files, Source};
 use crate::disk::{grub, iso, pxe, usb};
 use crate::error::Error;
+use crate::formats::{Form, Outputs};
 use crate::fs::{self, Context};
 use crate::hash::{Hasher, Sha256};
 use crate::lock::Lock;
@@ -42,10 +43,10 @@ impl Medium {
     pub const ALL: [Self; 3] = [Self::Usb, Self::Iso, Self::Pxe];
 
     /// Name in the output folder.
-    fn file(self, product: &str, recipe: &str) -> String {
+    fn file(self, name: &str) -> String {
         match self {
-            Self::Usb => format!("{product}-{recipe}.img"),
-            Self::Iso => format!("{product}-{recipe}.iso"),
+            Self::Usb => Form::RAW.file(name),
+            Self::Iso => format!("{name}.iso"),
             Self::Pxe => "pxe".to_owned(),
         }
     }
@@ -82,8 +83,11 @@ impl Request {
 pub struct Built {
     /// The output folder.
     pub folder: PathBuf,
-    /// The media with their paths, in the order of the request.
+    /// The media with their paths, in the order of the request. Of a disk image, that is the raw
+    /// one, if it was asked for.
     pub media: Vec<(Medium, PathBuf)>,
+    /// All that was written: media, the disk image in other forms, the manifest.
+    pub files: Vec<PathBuf>,
     /// Names the content.
     pub id: Sha256,
     /// Whether anything had to be written.
@@ -120,6 +124,8 @@ struct Plan<'a> {
     hypervisor: PathBuf,
     dom0_init: PathBuf,
     guests: Companions,
+    /// The forms of the disk image.
+    forms: &'a [Form],
     epoch: u64,
 }
 
@@ -155,6 +161,11 @@ pub fn appliance(project: &Project, request: &Request, output: &Output) -> Resul
             None => artifacts::dom0_init(project)?,
         },
         guests: Companions::prepare(project, &request.guests)?,
+        forms: match output {
+            Output::Folder(_) => &appliance.formats,
+            // What comes from there is for us alone.
+            Output::Cache => &[Form::RAW],
+        },
         epoch: output::epoch(appliance.epoch)?,
     };
     let id = plan.id(project)?;
@@ -162,24 +173,25 @@ pub fn appliance(project: &Project, request: &Request, output: &Output) -> Resul
         Output::Folder(folder) => folder.clone(),
         Output::Cache => project.cache().root().join("images").join(id.short()),
     };
-    let names: Vec<String> =
-        request.media.iter().map(|m| m.file(&appliance.product, &recipe.name)).collect();
-    let media = request
-        .media
-        .iter()
-        .zip(&names)
-        .map(|(medium, name)| (*medium, folder.join(name)))
-        .collect();
-    let mut built = Built { folder, media, id, fresh: false };
+    let names = plan.names();
     let mut stamped = names.clone();
     stamped.push(MANIFEST.to_owned());
+    let media = request.media.iter().map(|medium| (*medium, medium.file(&plan.name())));
+    let media = media.filter(|(_, file)| names.contains(file));
+    let mut built = Built {
+        media: media.map(|(medium, file)| (medium, folder.join(file))).collect(),
+        files: stamped.iter().map(|name| folder.join(name)).collect(),
+        folder,
+        id,
+        fresh: false,
+    };
     let stamp = Stamp::new(project, &built.folder, "", &stamped);
     if !stamp.is_current(id) {
         let tools = project.tools()?;
         let _lock = project.cache().lock()?;
         // Another process may have built it while this one waited.
         if !stamp.is_current(id) {
-            plan.write(project, &tools, &built, &names)?;
+            plan.write(project, &tools, id, &built.folder)?;
             stamp.write(id)?;
             built.fresh = true;
         }
@@ -191,6 +203,26 @@ pub fn appliance(project: &Project, request: &Request, output: &Output) -> Resul
 }
 
 impl Plan<'_> {
+    /// What files are called after.
+    fn name(&self) -> String {
+        format!("{}-{}", self.appliance.product, self.recipe.name)
+    }
+
+    /// The names of media in the output folder.
+    fn names(&self) -> Vec<String> {
+        let name = self.name();
+        let files = |medium: &Medium| match medium {
+            Medium::Usb => self.outputs(&name).files(),
+            other => vec![other.file(&name)],
+        };
+        self.request.media.iter().flat_map(files).collect()
+    }
+
+    /// What is made of the disk image.
+    fn outputs<'b>(&'b self, name: &'b str) -> Outputs<'b> {
+        Outputs { name, forms: self.forms, epoch: self.epoch, machine: None }
+    }
+
     /// A digest of everything that the output depends on.
     fn id(&self, project: &Project) -> Result<Sha256, Error> {
         let mut hasher = Hasher::default();
@@ -227,24 +259,30 @@ impl Plan<'_> {
         &self,
         project: &Project,
         tools: &Tools,
-        built: &Built,
-        names: &[String],
+        id: Sha256,
+        folder: &Path,
     ) -> Result<(), Error> {
-        fs::create_dir(&built.folder)?;
+        fs::create_dir(folder)?;
         let pattern = &self.appliance.kernel.package;
         let archive = || project.archive();
         let kernel = kernel::prepare(archive, &project.cache(), self.recipe, &self.lock, pattern)?;
-        let work = Scratch::folder(&built.folder.join("work"))?;
-        let content = self.content(built.id, &kernel, tools, work.path())?;
-        let mut finished = Vec::new();
-        for ((medium, target), name) in built.media.iter().zip(names) {
-            let _step = Step::spinner(&format!("writing {name}"));
-            let scratch = Scratch::new(target)?;
-            self.write_medium(*medium, scratch.path(), &content, tools, work.path())?;
-            finished.push(scratch);
+        let work = Scratch::folder(&folder.join("work"))?;
+        let content = self.content(id, &kernel, tools, work.path())?;
+        let (name, mut finished) = (self.name(), Vec::new());
+        for medium in &self.request.media {
+            let file = medium.file(&name);
+            let scratch = Scratch::new(&folder.join(&file))?;
+            {
+                let _step = Step::spinner(&format!("writing {file}"));
+                self.write_medium(*medium, scratch.path(), &content, tools, work.path())?;
+            }
+            match medium {
+                Medium::Usb => finished.extend(self.outputs(&name).write(scratch, folder)?),
+                _ => finished.push(scratch),
+            }
         }
         finished.into_iter().try_for_each(Scratch::finish)?;
-        self.write_manifest(&built.folder, names, &content)
+        self.write_manifest(folder, &self.names(), &content)
     }
 
     fn write_medium(

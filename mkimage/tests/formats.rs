@@ -2,8 +2,9 @@
 
 mod support;
 
-use mkimage::formats::{self, Format};
+use mkimage::formats::{Form, Outputs};
 use mkimage::project::{Options, Project};
+use mkimage::scratch::Scratch;
 use mkimage::tools::{self, Tools};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -155,15 +156,31 @@ fn bmaptool_reads_the_block_map() {
 }
 
 #[test]
-fn all_forms_of_a_recipe_are_written_beside_its_image() {
+fn all_forms_of_a_recipe_are_written_and_no_others() {
     let folder = TempDir::new().unwrap();
-    let raw = image(&folder);
-    let written = formats::write_all(&raw, "disk", &Format::ALL, 1_767_225_600).unwrap();
-    let names: Vec<_> = written.iter().map(|path| path.file_name().unwrap()).collect();
-    assert_eq!(
-        names,
-        ["disk.img.zst", "disk.qcow2", "disk.vmdk", "disk.vhd", "disk.ova", "disk.tar"]
-    );
-    let entries = std::fs::read_dir(folder.path()).unwrap();
-    assert_eq!(entries.count(), names.len() + 1, "nothing else is left");
+    let source = image(&folder);
+    let out = folder.path().join("out");
+    let write = |forms: &[Form]| {
+        let outputs = Outputs { name: "disk", forms, epoch: 1, machine: Some((768, 3)) };
+        let raw = Scratch::new(&out.join("disk.img")).unwrap();
+        std::fs::hard_link(&source, raw.path()).unwrap();
+        let staged = outputs.write(raw, &out).unwrap();
+        assert!(forms.iter().all(|form| !out.join(form.file("disk")).exists()), "not yet");
+        staged.into_iter().try_for_each(Scratch::finish).unwrap();
+        let entries = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = entries.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        let mut expected = outputs.files();
+        expected.sort();
+        assert_eq!(names, expected);
+    };
+    let forms: Vec<Form> = Form::all().collect();
+    let (raw, others) = forms.split_first().unwrap();
+    write(others);
+    let machine = std::fs::read(out.join("disk.ova")).unwrap();
+    let machine = String::from_utf8_lossy(&machine[..16 << 10]).into_owned();
+    assert!(machine.contains(">768<") && machine.contains(">3<"), "{machine}");
+    std::fs::remove_dir_all(&out).unwrap();
+    write(&[*raw]);
+    assert!(std::fs::read(out.join("disk.img")).unwrap() == std::fs::read(&source).unwrap());
 }

@@ -20,7 +20,8 @@ fn boots(firmware: Firmware) {
         .and_then(|recipe| guest::build(&project, &recipe, &Output::Cache))
         .unwrap_or_else(|error| panic!("the image can't be built: {error}"));
     let tools = project.tools().unwrap_or_else(|error| panic!("{error}"));
-    let boot = Boot::Disk { image: built.image, snapshot: true };
+    let image = built.disk().unwrap_or_else(|error| panic!("{error}")).to_owned();
+    let boot = Boot::Disk { image, snapshot: true };
     let machine = Machine::new(&tools, boot).firmware(firmware).memory(Size::mib(1024));
     let mut vm = Vm::start(&format!("debian-13, {firmware:?}"), machine, 2);
     let said = vm.expect("debian-13 login:", BOOT);

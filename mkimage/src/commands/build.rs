@@ -6,7 +6,7 @@ use crate::guest;
 use crate::progress;
 use crate::project::Project;
 use crate::recipe::Kind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Builds a recipe's images into a folder and says what they are.
 ///
@@ -17,16 +17,15 @@ pub fn build(project: &Project, request: &Request, out: PathBuf) -> Result<(), E
     let output = Output::Folder(out);
     if recipe.kind == Kind::Guest {
         let built = guest::build(project, &recipe, &output)?;
-        say(built.fresh, [built.image.as_path(), &built.manifest]);
+        say(built.fresh, built.files.iter().chain([&built.manifest]));
     } else {
         let built = assemble::appliance(project, request, &output)?;
-        let manifest = built.folder.join("manifest.json");
-        say(built.fresh, built.media.iter().map(|(_, path)| path.as_path()).chain([&*manifest]));
+        say(built.fresh, &built.files);
     }
     Ok(())
 }
 
-fn say<'a>(fresh: bool, paths: impl IntoIterator<Item = &'a Path>) {
+fn say<'a>(fresh: bool, paths: impl IntoIterator<Item = &'a PathBuf>) {
     let state = if fresh { "wrote" } else { "up to date:" };
     for path in paths {
         let meta = path.metadata().ok().filter(|meta| meta.is_file());

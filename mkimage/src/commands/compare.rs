@@ -86,7 +86,7 @@ pub fn verify(project: &Project, name: &str, image: Option<PathBuf>) -> Result<(
     }
     let image = match image {
         Some(image) => image,
-        None => guest::build(project, &recipe, &Output::Cache)?.image,
+        None => guest::build(project, &recipe, &Output::Cache)?.disk()?.to_owned(),
     };
     fs::open(&image)?;
     let work = Scratch::folder(&project.cache().root().join("verify").join(&recipe.name))?;

@@ -1,7 +1,7 @@
 //! `mkimage convert`: an image in another form.
 
 use crate::error::Error;
-use crate::formats::{self, Format};
+use crate::formats::{self, Form};
 use crate::progress;
 use std::path::{Path, PathBuf};
 
@@ -11,39 +11,14 @@ pub struct Arguments {
     /// Image in any of the forms; what it is, is seen from its content
     image: PathBuf,
     /// raw, raw.zst, qcow2, vmdk, vhd, ova, tar (with a sparse disk.raw), or bmap (a block map)
-    #[arg(long, value_name = "FORMAT", value_parser = target)]
-    to: Target,
+    #[arg(long, value_name = "FORMAT", value_parser = Form::named)]
+    to: Form,
     /// File to write [default: beside the image]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// The machine's name, in formats that have one [default: the image's]
     #[arg(long)]
     name: Option<String>,
-}
-
-/// What to write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
-    Image(Format),
-    Bmap,
-}
-
-impl Target {
-    fn extension(self) -> &'static str {
-        match self {
-            Self::Image(format) => format.extension(),
-            Self::Bmap => "bmap",
-        }
-    }
-}
-
-fn target(text: &str) -> Result<Target, String> {
-    if text == "bmap" {
-        return Ok(Target::Bmap);
-    }
-    let names = || Format::ALL.map(Format::name).join(", ");
-    let unknown = || format!("known are {}, bmap", names());
-    Format::named(text).map(Target::Image).ok_or_else(unknown)
 }
 
 /// Converts an image.
@@ -56,8 +31,8 @@ pub fn convert(arguments: &Arguments) -> Result<(), Error> {
     let out = match (&arguments.out, arguments.to) {
         (Some(out), _) => out.clone(),
         // As bmaptool looks for it.
-        (None, Target::Bmap) => image.with_added_extension("bmap"),
-        (None, to) => image.with_file_name(format!("{name}.{}", to.extension())),
+        (None, Form::Bmap) => image.with_added_extension("bmap"),
+        (None, to) => image.with_file_name(to.file(&name)),
     };
     if out == *image {
         return Err(Error::Image(format!(
@@ -66,8 +41,8 @@ pub fn convert(arguments: &Arguments) -> Result<(), Error> {
         )));
     }
     match arguments.to {
-        Target::Bmap => formats::write_bmap(image, &out)?,
-        Target::Image(format) => {
+        Form::Bmap => formats::write_bmap(image, &out)?,
+        Form::Image(format) => {
             let mut disk = formats::open(image)?;
             let labels = formats::labels(&mut *disk, image, &name, epoch()?)?;
             formats::write(&mut *disk, format, &out, &labels)?;
@@ -105,7 +80,5 @@ mod tests {
     fn names() {
         assert_eq!(name_of(Path::new("out/debian-13.img.zst")), "debian-13");
         assert_eq!(name_of(Path::new("debian-13.2")), "debian-13.2");
-        assert_eq!(target("raw.zst"), Ok(Target::Image(Format::RawZst)));
-        assert!(target("vdi").unwrap_err().contains("vmdk"));
     }
 }

@@ -1,4 +1,4 @@
-//! A guest's disk image.
+//! A guest's disk image: a bare file system, or
 //!
 //! | partition | holds |
 //! |---|---|
@@ -16,6 +16,7 @@ use crate::disk::region::Region;
 use crate::error::Error;
 use crate::fs::{self, Context};
 use crate::hash::{Hasher, Sha256};
+use crate::recipe::PartitionTable;
 use crate::tools::{self, Tools};
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
@@ -37,6 +38,8 @@ pub struct Disk<'a> {
     pub size: u64,
     /// Time stamp of everything, in seconds of Unix time.
     pub epoch: u64,
+    /// Whether it is a bare file system, or has partitions.
+    pub table: PartitionTable,
     /// The programs that write it.
     pub tools: &'a Tools,
 }
@@ -80,6 +83,18 @@ impl Disk<'_> {
     /// # Errors
     /// When a tool fails, the files don't fit, or the host's disk is full.
     pub fn write(&self, path: &Path, tree: &Tree, scratch: &Path) -> Result<(), Error> {
+        match self.table {
+            PartitionTable::Gpt => self.write_partitions(path, tree, scratch),
+            PartitionTable::None => {
+                let image = fs::create(path)?;
+                image.set_len(self.size).at("write", path)?;
+                self.write_root(path, tree, 0, self.size)?;
+                Ok(image.sync_all().at("write", path)?)
+            }
+        }
+    }
+
+    fn write_partitions(&self, path: &Path, tree: &Tree, scratch: &Path) -> Result<(), Error> {
         let partitions = self.partitions();
         let (offsets, size) = gpt::place(&partitions);
         let ([bios_at, esp_at, root_at], [.., root]) = (offsets.as_slice(), partitions.as_slice())

@@ -3,13 +3,16 @@
 use crate::apt::deb822;
 use crate::disk::region::Region;
 use crate::error::Error;
-use crate::fs;
+use crate::fs::{self, Context};
 use crate::hash::Sha256;
 use ext4_view::{Ext4, Ext4Read};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+
+/// Where ext4's superblock has its mark, and which.
+const MAGIC: (u64, [u8; 2]) = (0x438, [0x53, 0xef]);
 
 /// What a file is, as far as it can differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,20 +75,13 @@ impl Ext4Read for Partition {
 }
 
 impl Image {
-    /// Opens a raw image of a guest.
+    /// Opens a raw image of a guest: a disk with partitions, or a bare file system.
     ///
     /// # Errors
-    /// When it has no partition table, or no root file system.
+    /// When there is no root file system.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let wrong = |reason: String| Error::Image(format!("{}: {reason}", path.display()));
-        let no_guest = |what: &str| wrong(format!("it is no guest's raw image: it has no {what}"));
-        let table = gpt::GptConfig::new().open_from_device(fs::open(path)?);
-        let table = table.map_err(|_| no_guest("partition table (GPT)"))?;
-        let root = table.partitions().values().find(|partition| partition.name == "root");
-        let root = root.ok_or_else(|| no_guest("partition named root"))?;
-        let start = root.first_lba * crate::disk::gpt::SECTOR;
-        let length = (root.last_lba + 1 - root.first_lba) * crate::disk::gpt::SECTOR;
-        let region = Region::new(fs::open(path)?, start, length);
+        let region = root(path)?;
         let system = Ext4::load(Box::new(Partition(region)));
         let system = system.map_err(|error| wrong(format!("its root file system: {error}")))?;
         Ok(Self { system })
@@ -150,6 +146,26 @@ impl Image {
     }
 }
 
+/// Where an image's root file system is: in its partition of that name, or everywhere.
+fn root(path: &Path) -> Result<Region<File>, Error> {
+    let no_guest = |what: &str| {
+        Error::Image(format!("{}: it is no guest's raw image: it has no {what}", path.display()))
+    };
+    let mut file = fs::open(path)?;
+    let length = file.metadata().at("read", path)?.len();
+    let mut magic = [0; 2];
+    let read = file.seek(SeekFrom::Start(MAGIC.0)).and_then(|_| file.read_exact(&mut magic));
+    if read.is_ok() && magic == MAGIC.1 {
+        return Ok(Region::new(file, 0, length));
+    }
+    let table = gpt::GptConfig::new().open_from_device(fs::open(path)?);
+    let table = table.map_err(|_| no_guest("file system (ext4) and no partition table (GPT)"))?;
+    let root = table.partitions().values().find(|partition| partition.name == "root");
+    let root = root.ok_or_else(|| no_guest("partition named root"))?;
+    let start = root.first_lba * crate::disk::gpt::SECTOR;
+    Ok(Region::new(file, start, (root.last_lba + 1 - root.first_lba) * crate::disk::gpt::SECTOR))
+}
+
 /// What changed between two sets of named things, one line each: `+` is new, `-` is gone.
 pub fn changes<T>(
     old: &BTreeMap<String, T>,
@@ -202,6 +218,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), vec![0; 1 << 20]).unwrap();
         let error = Image::open(file.path()).err().unwrap().to_string();
-        assert!(error.contains("it has no partition table (GPT)"), "{error}");
+        assert!(
+            error.contains("it has no file system (ext4) and no partition table (GPT)"),
+            "{error}"
+        );
     }
 }

@@ -25,6 +25,7 @@ pub mod unpack;
 
 use crate::assemble::Output;
 use crate::error::Error;
+use crate::formats::{Form, Outputs};
 use crate::fs;
 use crate::hash::{Hasher, Sha256};
 use crate::lock::Lock;
@@ -43,14 +44,27 @@ use tree::Tree;
 /// A finished image.
 #[derive(Debug)]
 pub struct Built {
-    /// The raw disk.
-    pub image: PathBuf,
+    /// The disk, in each form that was asked for.
+    pub files: Vec<PathBuf>,
+    /// The raw disk, if that is one of them.
+    raw: Option<PathBuf>,
     /// What was written, with sizes and digests.
     pub manifest: PathBuf,
     /// Names the content.
     pub id: Sha256,
     /// Whether anything had to be written.
     pub fresh: bool,
+}
+
+impl Built {
+    /// The raw disk.
+    ///
+    /// # Errors
+    /// [`Error::Image`] when it was not asked for.
+    pub fn disk(&self) -> Result<&Path, Error> {
+        let missing = || Error::Image("the raw disk was not asked for".to_owned());
+        self.raw.as_deref().ok_or_else(missing)
+    }
 }
 
 /// What one build works with.
@@ -73,13 +87,21 @@ pub fn build(project: &Project, recipe: &Recipe, output: &Output) -> Result<Buil
     };
     let plan = Plan::new(project, recipe, guest)?;
     let id = plan.id()?;
-    let folder = match output {
-        Output::Folder(folder) => folder.clone(),
-        Output::Cache => project.cache().root().join("images").join(id.short()),
+    let (folder, forms) = match output {
+        Output::Folder(folder) => (folder.clone(), guest.formats()),
+        // What comes from there is for us alone.
+        Output::Cache => (project.cache().root().join("images").join(id.short()), &[Form::RAW][..]),
     };
-    let names = [format!("{}.img", recipe.name), format!("{}.manifest.json", recipe.name)];
-    let [image, manifest] = names.clone().map(|name| folder.join(name));
-    let mut built = Built { image, manifest, id, fresh: false };
+    let outputs = plan.outputs(&recipe.name, forms);
+    let (mut names, manifest) = (outputs.files(), manifest_of(&recipe.name));
+    let mut built = Built {
+        files: names.iter().map(|name| folder.join(name)).collect(),
+        raw: forms.contains(&Form::RAW).then(|| folder.join(Form::RAW.file(&recipe.name))),
+        manifest: folder.join(&manifest),
+        id,
+        fresh: false,
+    };
+    names.push(manifest);
     let stamp = Stamp::new(project, &folder, &recipe.name, &names);
     if !stamp.is_current(id) {
         let tools = project.tools()?;
@@ -87,7 +109,7 @@ pub fn build(project: &Project, recipe: &Recipe, output: &Output) -> Result<Buil
         // Another process may have built it while this one waited.
         if !stamp.is_current(id) {
             let system = plan.system(&tools)?;
-            plan.write(&tools, &system, &built, &folder)?;
+            plan.write(&tools, &system, id, &outputs, &folder)?;
             stamp.write(id)?;
             built.fresh = true;
         }
@@ -112,10 +134,14 @@ pub fn build_again(project: &Project, recipe: &Recipe, folder: &Path) -> Result<
     let _lock = project.cache().lock()?;
     let system = folder.join("system.tar");
     layer::make(project, &tools, recipe, guest, &plan.lock, plan.epoch, &system)?;
-    let [image, manifest] = ["img", "json"].map(|suffix| folder.join(format!("again.{suffix}")));
-    let built = Built { image: image.clone(), manifest, id: plan.id()?, fresh: true };
-    plan.write(&tools, &system, &built, folder)?;
-    Ok(image)
+    let outputs = plan.outputs("again", &[Form::RAW]);
+    plan.write(&tools, &system, plan.id()?, &outputs, folder)?;
+    Ok(folder.join(Form::RAW.file(outputs.name)))
+}
+
+/// The name of an image's manifest.
+fn manifest_of(name: &str) -> String {
+    format!("{name}.manifest.json")
 }
 
 impl<'a> Plan<'a> {
@@ -146,36 +172,43 @@ impl<'a> Plan<'a> {
         Ok(hasher.finish())
     }
 
+    /// What is made of the disk.
+    fn outputs<'b>(&self, name: &'b str, forms: &'b [Form]) -> Outputs<'b> {
+        let machine = Some((self.guest.memory().bytes() >> 20, self.guest.vcpus()));
+        Outputs { name, forms, epoch: self.epoch, machine }
+    }
+
     fn write(
         &self,
         tools: &Tools,
         system: &Path,
-        built: &Built,
+        id: Sha256,
+        outputs: &Outputs<'_>,
         folder: &Path,
     ) -> Result<(), Error> {
         let (recipe, guest) = (self.recipe, self.guest);
-        let disk = Disk { id: built.id, size: guest.size_bytes(), epoch: self.epoch, tools };
+        let (size, table) = (guest.size_bytes(), guest.partition_table());
+        let disk = Disk { id, size, epoch: self.epoch, table, tools };
         let identity = Identity { root: disk.root_uuid(), epoch: self.epoch };
         let mut tree = Tree::read(system, self.epoch)?;
         clean::clean(&mut tree, &guest.strip, self.epoch)?;
         system::apply(&mut tree, recipe, guest, &identity)?;
         fs::create_dir(folder)?;
         let work = Scratch::folder(&folder.join("work"))?;
-        let image = Scratch::new(&built.image)?;
+        let raw = Scratch::new(&folder.join(Form::RAW.file(outputs.name)))?;
         {
             let _step = Step::spinner(&format!("writing the disk of {}", recipe.name));
-            disk.write(image.path(), &tree, work.path())?;
+            disk.write(raw.path(), &tree, work.path())?;
         }
-        image.finish()?;
-        let name = built.image.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        outputs.write(raw, folder)?.into_iter().try_for_each(Scratch::finish)?;
         let manifest = Manifest {
             product: recipe.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             arch: recipe.base.arch.clone(),
             epoch: self.epoch,
-            files: manifest::entries(folder, &[name])?,
+            files: manifest::entries(folder, &outputs.files())?,
         };
-        let scratch = Scratch::new(&built.manifest)?;
+        let scratch = Scratch::new(&folder.join(manifest_of(outputs.name)))?;
         fs::write(scratch.path(), manifest.to_text())?;
         Ok(scratch.finish()?)
     }

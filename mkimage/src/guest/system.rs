@@ -4,7 +4,7 @@
 use super::tree::Tree;
 use super::{accounts, first_boot, grub, units};
 use crate::error::Error;
-use crate::recipe::{FileSpec, Guest, Recipe};
+use crate::recipe::{FileSpec, Guest, PartitionTable, Recipe};
 
 /// Identity of an image.
 #[derive(Debug)]
@@ -50,7 +50,8 @@ pub fn apply(
     tree.write("etc/hosts", hosts(name));
     let options = "defaults,errors=remount-ro,x-systemd.growfs";
     tree.write("etc/fstab", format!("UUID={} / ext4 {options} 0 1\n", identity.root));
-    if tree.get("usr/bin/systemd-repart").is_some() {
+    let partitions = guest.partition_table() == PartitionTable::Gpt;
+    if partitions && tree.get("usr/bin/systemd-repart").is_some() {
         tree.write("etc/repart.d/50-root.conf", GROW);
     }
     tree.write("etc/locale.conf", "LANG=C.UTF-8\n");

@@ -1,6 +1,7 @@
 //! The `[appliance]` table: boot media of hypervisor, kernel and control domain.
 
 use super::Size;
+use crate::formats::{self, Form};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -18,6 +19,9 @@ pub struct Appliance {
     pub kernel: Kernel,
     /// Partition sizes of the disk image.
     pub layout: Layout,
+    /// The forms in which `mkimage build` writes the disk image.
+    #[serde(default = "raw_only")]
+    pub formats: Vec<Form>,
     /// Seconds that the boot menu waits.
     #[serde(default)]
     pub timeout: u32,
@@ -28,6 +32,10 @@ pub struct Appliance {
     /// The boot menu; the first entry is the default.
     #[serde(rename = "entry")]
     pub entries: Vec<Entry>,
+}
+
+fn raw_only() -> Vec<Form> {
+    vec![Form::RAW]
 }
 
 /// Where the kernel comes from and which modules go along.
@@ -129,6 +137,7 @@ impl Appliance {
         if sizes.iter().any(|size| size.bytes() % (1 << 20) != 0) {
             return Err(("[appliance.layout]", "partition sizes must be whole mebibytes".into()));
         }
+        formats::check(&self.formats).map_err(|reason| ("formats", reason))?;
         if self.entries.is_empty() {
             return Err((
                 "[appliance]",

@@ -1,6 +1,7 @@
 //! The `[guest]` table: a system of its own that runs in a virtual machine.
 
 use super::{Size, plain_arguments};
+use crate::formats::{self, Form};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -19,6 +20,10 @@ pub struct Guest {
     /// Size of the disk. Its last partition holds the system and grows over a larger disk.
     #[serde(default)]
     pub size: Option<Size>,
+    /// What the disk begins with.
+    pub partition_table: Option<PartitionTable>,
+    /// The forms in which `mkimage build` writes the disk; raw unless given.
+    pub formats: Option<Vec<Form>>,
     /// Memory of the virtual machine, in configs that are made for it.
     pub memory: Option<Size>,
     /// Its virtual CPUs, likewise.
@@ -56,6 +61,17 @@ pub struct Guest {
     /// Programs of the system, run in it when its packages are configured.
     #[serde(default, rename = "hook")]
     pub hooks: Vec<Hook>,
+}
+
+/// What a guest's disk begins with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PartitionTable {
+    /// GPT, with boot loaders for BIOS and UEFI: it starts in any machine.
+    #[default]
+    Gpt,
+    /// None: the disk is a bare file system, which pvgrub or a kernel from outside starts.
+    None,
 }
 
 /// An answer to a package's question.
@@ -195,6 +211,16 @@ impl Guest {
         self.size.map_or(0, Size::bytes)
     }
 
+    /// What its disk begins with.
+    pub fn partition_table(&self) -> PartitionTable {
+        self.partition_table.unwrap_or_default()
+    }
+
+    /// The forms in which its disk is written.
+    pub fn formats(&self) -> &[Form] {
+        self.formats.as_deref().unwrap_or(&[Form::RAW])
+    }
+
     /// Takes over what a recipe says that this one inherits from: single values unless they are
     /// given here, and all lists, before those here.
     pub(super) fn inherit(&mut self, from: Self) {
@@ -208,6 +234,9 @@ impl Guest {
         one(&mut self.hostname, from.hostname);
         one(&mut self.epoch, from.epoch);
         one(&mut self.size, from.size);
+        one(&mut self.partition_table, from.partition_table);
+        // One choice, although it has several parts: what one heir needs no other has to write.
+        one(&mut self.formats, from.formats);
         one(&mut self.memory, from.memory);
         one(&mut self.vcpus, from.vcpus);
         one(&mut self.timeout, from.timeout);
@@ -244,6 +273,7 @@ impl Guest {
         if !size.bytes().is_multiple_of(1 << 20) || size < Size::mib(256) {
             return Err(("size", "`size` must be whole mebibytes, at least 256M".into()));
         }
+        formats::check(self.formats()).map_err(|reason| ("formats", reason))?;
         plain_arguments(&self.kernel_args).map_err(|reason| ("kernel-args", reason))?;
         for user in &self.users {
             user.check().map_err(|reason| ("name", format!("user `{}`: {reason}", user.name)))?;

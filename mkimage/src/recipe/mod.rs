@@ -6,7 +6,7 @@ mod guest;
 mod size;
 
 pub use appliance::{Appliance, Entry, EntryKind, Kernel, Layout, plain_arguments};
-pub use guest::{Answer, FileSpec, Guest, Hook, Initramfs, Mode, Units, User};
+pub use guest::{Answer, FileSpec, Guest, Hook, Initramfs, Mode, PartitionTable, Units, User};
 pub use size::Size;
 
 use crate::fs;

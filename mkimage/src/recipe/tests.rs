@@ -1,6 +1,7 @@
 //! What a wrong recipe says.
 
 use super::*;
+use crate::formats::Form;
 
 const GOOD: &str = r#"kind = "appliance"
 [base]
@@ -44,6 +45,8 @@ fn wrong_recipes_name_line_and_reason() {
         ("\"console=hvc0\"", "\"a'b\"", "leave out the `'`"),
         ("[[appliance.entry]]\ntitle = \"Xenolith\"", "entry = []", "boot menu is empty"),
         ("kind = \"appliance\"", "kind = \"tools\"", "has no table [appliance]"),
+        ("epoch = 1", "epoch = 1\nformats = [\"raw\", \"vdi\"]", "known are raw, raw.zst, qcow2"),
+        ("epoch = 1", "epoch = 1\nformats = [\"bmap\"]", "test.toml:9: bmap is the map of"),
         ("epoch = 1", "epoch = ", "TOML parse error at line 8"),
     ] {
         let error = parse(&GOOD.replace(from, to)).unwrap_err();
@@ -85,6 +88,35 @@ fn recipes_inherit() {
         let error = read("child").unwrap_err();
         assert!(error.contains(reason), "{error}");
     }
+}
+
+#[test]
+fn formats_are_one_choice() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |name: &str, text: &str| {
+        let path = folder.path().join(format!("{name}.toml"));
+        std::fs::write(&path, text).unwrap();
+        Recipe::read(&path).unwrap().guest.unwrap()
+    };
+    let parent = "kind = \"guest\"\n[base]\nsuites = [\"trixie\"]\n[packages]\na = {}\n[guest]\n\
+                  epoch = 1\nsize = \"1G\"\n";
+    let given = format!("{parent}formats = [\"raw\", \"vhd\"]\npartition-table = \"none\"\n");
+    assert_eq!(read("parent", parent).formats(), [Form::RAW]);
+    assert_eq!(read("parent", &given).partition_table(), PartitionTable::None);
+    let heir = "inherits = \"parent\"\n";
+    assert_eq!(read("heir", heir).formats(), [Form::RAW, Form::named("vhd").unwrap()]);
+    assert_eq!(read("heir", heir).partition_table(), PartitionTable::None);
+    let other = format!("{heir}[guest]\nformats = [\"qcow2\"]\npartition-table = \"gpt\"\n");
+    assert_eq!(read("heir", &other).formats(), [Form::named("qcow2").unwrap()]);
+    assert_eq!(read("heir", &other).partition_table(), PartitionTable::Gpt);
+}
+
+#[test]
+fn the_schema_names_all_formats() {
+    let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+    let names = &schema["$defs"]["Format"]["enum"];
+    assert_eq!(names.as_array().unwrap().len(), Form::all().count());
+    assert!(names.as_array().unwrap().contains(&"bmap".into()));
 }
 
 #[test]

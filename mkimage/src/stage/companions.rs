@@ -35,7 +35,7 @@ impl Companions {
             companions.contents.extend([built.id.to_string(), config.clone()]);
             companions.files.extend([
                 (format!("config/guests/{}.cfg", recipe.name), Source::Bytes(config.into_bytes())),
-                (format!("images/{}.img", recipe.name), Source::Path(built.image)),
+                (format!("images/{}.img", recipe.name), Source::Path(built.disk()?.to_owned())),
             ]);
         }
         Ok(companions)
