@@ -101,7 +101,8 @@ impl Server {
                     CHANNELS => self.channels()?,
                     Token(number) => {
                         let connection = ConnectionId(u64::try_from(number)?);
-                        self.client(connection, event.is_readable());
+                        let comes = event.is_readable().then(|| event.is_read_closed());
+                        self.client(connection, comes);
                     }
                 }
             }
@@ -176,15 +177,16 @@ impl Server {
         self.flush_ring(domain);
     }
 
-    fn client(&mut self, connection: ConnectionId, readable: bool) {
+    /// Serves a program; something `comes` from it, or the end.
+    fn client(&mut self, connection: ConnectionId, comes: Option<bool>) {
         let Some(client) = self.clients.get(connection) else { return };
-        let goes = if readable { client.receive() } else { Goes::On };
+        let goes = comes.map_or(Goes::On, |closed| client.receive(closed));
         let done = serve(&mut self.store, &mut self.rings, connection, &mut client.incoming);
         // Before it is answered: what was answered is never forgotten.
         self.journal.add(&mut self.store);
         if done.is_err()
             || goes == Goes::Away
-            || client.send(connection, &mut self.store) == Goes::Away
+            || client.send(connection, &mut self.store, self.poll.registry()) == Goes::Away
         {
             self.store.close(connection);
             self.clients.remove(connection);
@@ -195,7 +197,8 @@ impl Server {
     fn flush(&mut self) {
         for connection in self.store.awake() {
             if let Some(client) = self.clients.get(connection) {
-                if client.send(connection, &mut self.store) == Goes::Away {
+                let registry = self.poll.registry();
+                if client.send(connection, &mut self.store, registry) == Goes::Away {
                     self.store.close(connection);
                     self.clients.remove(connection);
                 }
