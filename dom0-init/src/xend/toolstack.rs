@@ -31,8 +31,6 @@ mod memory;
 mod signals;
 mod vcpus;
 
-/// Unpacked kernels, in memory.
-const KERNELS: &str = "/run/xenolith/kernels";
 /// The kernel of guests that boot from their own disks: GRUB, where mkimage puts it.
 const PVGRUB: &str = "/usr/lib/xenolith/pvgrub";
 
@@ -60,7 +58,7 @@ impl Toolstack {
     /// # Errors
     /// When there is none.
     pub fn open(store: Client) -> anyhow::Result<Self> {
-        let kernels = KernelCache::new(KERNELS);
+        let kernels = KernelCache::default();
         Ok(Self { xen: Xen::open()?, store, kernels, guests: HashMap::new() })
     }
 
@@ -218,7 +216,7 @@ impl Toolstack {
         // From here on a daemon that is started again knows what to take away.
         definition.whole = false;
         definition.keep()?;
-        let built = build::build(&self.xen, &plan, &self.kernels)
+        let built = build::build(&self.xen, &plan, &mut self.kernels)
             .inspect_err(|_error| Definition::forget(definition.uuid))?;
         let domain = built.domain;
         let paused = definition.create.paused;

@@ -75,7 +75,7 @@ pub struct Built {
 ///
 /// # Errors
 /// The step that failed, or the file that is wrong; no domain is left then.
-pub fn build(xen: &Xen, plan: &Plan, kernels: &KernelCache) -> Result<Built, BuildError> {
+pub fn build(xen: &Xen, plan: &Plan, kernels: &mut KernelCache) -> Result<Built, BuildError> {
     // Everything that can be wrong with the files is found out before there is a domain.
     let elf = kernels.elf(&plan.kernel)?;
     let kernel = Kernel::parse(&elf)
