@@ -76,6 +76,43 @@ fn remaps(project: &Project) -> Vec<String> {
     pairs.into_iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")).collect()
 }
 
+/// A crate that a binary of the project is made of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Crate {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its licence, as an expression of SPDX; empty when it has only a text.
+    pub licence: String,
+}
+
+/// The crates whose code is in a package's binary.
+///
+/// # Errors
+/// When cargo fails.
+pub fn crates(project: &Project, package: &str) -> Result<Vec<Crate>, Error> {
+    let mut command = cargo(project);
+    command.args(["tree", "--locked", "--package", package, "--target", TARGET]);
+    command.args(["--edges", "normal,no-proc-macro", "--prefix", "none", "--no-dedupe"]);
+    command.args(["--format", "{p}|{l}"]);
+    let text = run(&mut command, package)?;
+    let mut all: Vec<Crate> = text.lines().filter_map(listed).collect();
+    all.sort();
+    all.dedup();
+    Ok(all)
+}
+
+/// A line `NAME vVERSION (PLACE)|LICENCE` of `cargo tree`.
+fn listed(line: &str) -> Option<Crate> {
+    let (package, licence) = line.split_once('|')?;
+    let mut words = package.split(' ');
+    let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
+    // As it was written before there were expressions.
+    let licence = licence.replace('/', " OR ");
+    Some(Crate { name: name.to_owned(), version: version.to_owned(), licence })
+}
+
 /// Builds a package's binary for the machine, unless that is done; returns it.
 ///
 /// # Errors
@@ -117,9 +154,8 @@ fn command(
     config: Option<PathBuf>,
     flags: &[&str],
 ) -> Command {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(&cargo);
-    command.current_dir(project.root()).args(["build", "--package", package]).args(profile);
+    let mut command = cargo(project);
+    command.args(["build", "--package", package]).args(profile);
     command.args(config).args(["--target", TARGET]);
     command.arg("--target-dir").arg(project.root().join(FOLDER));
     let mut all: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
@@ -131,6 +167,13 @@ fn command(
     if !progress::is_verbose() {
         command.arg("--quiet");
     }
+    command
+}
+
+/// Cargo, as if nobody else's build had started it.
+fn cargo(project: &Project) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(project.root());
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if DROPPED.contains(&text.as_ref()) || DROPPED_PREFIXES.iter().any(|p| text.starts_with(p))
@@ -179,6 +222,24 @@ pub fn given(path: &std::path::Path) -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_crates() {
+        let read = listed("a-b v1.2.3 (/work/a)|MIT/Apache-2.0").unwrap();
+        assert_eq!((read.name.as_str(), read.version.as_str()), ("a-b", "1.2.3"));
+        assert_eq!(read.licence, "MIT OR Apache-2.0");
+        assert_eq!(listed("a v1|").unwrap().licence, "");
+        assert_eq!(listed("[dev-dependencies]"), None);
+    }
+
+    #[test]
+    fn crates_of_the_hypervisor() {
+        let project = Project::find(crate::project::Options::from_environment()).unwrap();
+        let all = crates(&project, "hypervisor").unwrap();
+        let licence = |name: &str| all.iter().find(|one| one.name == name).map(|one| &*one.licence);
+        assert_eq!(licence("xen-abi"), Some("MIT OR Apache-2.0"));
+        assert_eq!(licence("mkimage"), None);
+    }
 
     #[test]
     fn cargo_messages() {

@@ -4,6 +4,7 @@
 //! already; else stage the files, write the media under temporary names, and move them into place.
 
 use crate::artifacts;
+use crate::deb;
 use crate::disk::content::{self, Content, Files, Source};
 use crate::disk::{grub, iso, pxe, usb};
 use crate::error::Error;
@@ -16,6 +17,7 @@ use crate::output::{self, Stamp};
 use crate::progress::{self, Step};
 use crate::project::Project;
 use crate::recipe::{self, Appliance, Kind, Recipe};
+use crate::sbom::{self, Bill};
 use crate::scratch::Scratch;
 use crate::stage::companions::Companions;
 use crate::stage::initramfs::Initramfs;
@@ -26,6 +28,9 @@ use std::path::{Path, PathBuf};
 
 /// What was written, with sizes and digests.
 const MANIFEST: &str = "manifest.json";
+
+/// The package that all of GRUB comes from.
+const GRUB: &str = "grub-common";
 
 /// A form in which an appliance is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -208,14 +213,14 @@ impl Plan<'_> {
         format!("{}-{}", self.appliance.product, self.recipe.name)
     }
 
-    /// The names of media in the output folder.
+    /// The names of media, and of their bill of materials, in the output folder.
     fn names(&self) -> Vec<String> {
         let name = self.name();
         let files = |medium: &Medium| match medium {
             Medium::Usb => self.outputs(&name).files(),
             other => vec![other.file(&name)],
         };
-        self.request.media.iter().flat_map(files).collect()
+        self.request.media.iter().flat_map(files).chain(sbom::files(&name)).collect()
     }
 
     /// What is made of the disk image.
@@ -281,8 +286,41 @@ impl Plan<'_> {
                 _ => finished.push(scratch),
             }
         }
+        finished.extend(self.bill(project, &kernel, &name)?.write(folder, &name)?);
         finished.into_iter().try_for_each(Scratch::finish)?;
         self.write_manifest(folder, &self.names(), &content)
+    }
+
+    /// What is in the media: the kernel, GRUB, and the crates of the project's own binaries. Guests
+    /// that come along have bills of their own.
+    fn bill<'b>(
+        &self,
+        project: &Project,
+        kernel: &Kernel,
+        name: &'b str,
+    ) -> Result<Bill<'b>, Error> {
+        let mut bill = Bill::new(name, self.epoch);
+        let named =
+            |lock: &Lock, name: &str| lock.packages.iter().find(|p| p.name == name).cloned();
+        if let Some(package) = named(&self.lock, &kernel.package) {
+            bill.debian(&package, Some(&kernel.copyright));
+        }
+        let tools = project.lock(&project.recipe("tools")?)?;
+        let path = format!("usr/share/doc/{GRUB}/copyright");
+        let grub: Vec<_> = named(&tools, GRUB).into_iter().collect();
+        for (package, path_of) in grub.iter().zip(project.archive()?.fetch("tools", &grub)?) {
+            bill.debian(package, deb::text(&path_of, &path)?.as_deref());
+        }
+        let request = self.request;
+        let own = [("hypervisor", &request.hypervisor), ("dom0-init", &request.dom0_init)];
+        let mut crates = Vec::new();
+        for (package, _) in own.iter().filter(|(_, given)| given.is_none()) {
+            crates.extend(artifacts::crates(project, package)?);
+        }
+        crates.sort();
+        crates.dedup();
+        crates.iter().for_each(|part| bill.rust(part));
+        Ok(bill)
     }
 
     fn write_medium(

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// Folders that merged-/usr systems have as links.
 const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
+/// What is read of one text, in bytes.
+const TEXT_LIMIT: u64 = 4 << 20;
+
 /// Why a package wasn't unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -109,6 +112,28 @@ pub fn unpack(package: &Path, into: &Path, wanted: &dyn Fn(&str) -> bool) -> Res
     with_part(package, Part::Data, into, &mut |data| unpack_tar(data, into, wanted))
 }
 
+/// A small file of a package as text, by its path (relative, without `./`); `None` when there is none.
+///
+/// # Errors
+/// See [`Error`].
+pub fn text(package: &Path, wanted: &str) -> Result<Option<String>, Error> {
+    let mut found = None;
+    with_part(package, Part::Data, package, &mut |data| {
+        for entry in tar::Archive::new(data).entries()? {
+            let entry = entry?;
+            let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            if path.trim_start_matches("./") == wanted && entry.header().entry_type().is_file() {
+                let mut bytes = Vec::new();
+                entry.take(TEXT_LIMIT).read_to_end(&mut bytes)?;
+                found = Some(String::from_utf8_lossy(&bytes).into_owned());
+                break;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
 /// The decompressor for a member's suffix.
 fn decoder<'a>(suffix: &str, data: impl Read + 'a) -> Option<Box<dyn Read + 'a>> {
     Some(match suffix {
@@ -190,6 +215,9 @@ pub(crate) mod tests {
         let root = folder.path().join("root");
         assert_eq!(std::fs::read_to_string(root.join("usr/lib/x/liba.so")).unwrap(), "a");
         assert!(root.join("usr/bin/b").exists() && !root.join("usr/doc").exists());
+        let deb = folder.path().join("a.deb");
+        assert_eq!(text(&deb, "usr/doc/c").unwrap().as_deref(), Some("c"));
+        assert_eq!(text(&deb, "usr/doc/d").unwrap(), None);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod project;
 pub mod qemu;
 pub mod recipe;
 pub mod release;
+pub mod sbom;
 pub mod scratch;
 pub mod stage;
 pub mod suggest;

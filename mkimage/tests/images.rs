@@ -89,6 +89,17 @@ fn two_builds_are_byte_identical_and_complete() {
     for form in Form::all() {
         assert!(listed.contains_key(&form.file("xenolith-appliance")), "{}", form.name());
     }
+    let bill = std::fs::read(out.join("xenolith-appliance.spdx.json")).unwrap();
+    let bill: serde_json::Value = serde_json::from_slice(&bill).unwrap();
+    let licences: BTreeMap<&str, &str> = bill["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| (part["name"].as_str().unwrap(), part["licenseDeclared"].as_str().unwrap()))
+        .collect();
+    let kernel = licences.iter().find(|(name, _)| name.starts_with("linux-image-"));
+    assert!(kernel.is_some_and(|(_, licence)| licence.contains("GPL-2.0")), "{licences:?}");
+    assert!(licences["grub-common"].contains("GPL-3.0"), "{licences:?}");
     let image = out.join("xenolith-appliance.img").metadata().unwrap();
     assert!(image.blocks() * 512 < MOST_CONTENT, "{} bytes", image.blocks() * 512);
 }

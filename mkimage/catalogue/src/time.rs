@@ -23,6 +23,11 @@ pub fn of(seconds: u64) -> String {
     utc(i64::try_from(seconds).unwrap_or(i64::MAX))
 }
 
+/// As ISO 8601 has it: `2026-11-22T06:36:00Z`.
+pub fn iso(seconds: u64) -> String {
+    of(seconds).replacen(' ', "T", 1).replace(" UTC", "Z")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +40,7 @@ mod tests {
         assert_eq!(utc(1_709_251_199), "2024-02-29 23:59:59 UTC");
         assert_eq!(utc(1_709_251_200), "2024-03-01 00:00:00 UTC");
         assert_eq!(utc(-1), "1969-12-31 23:59:59 UTC");
+        assert_eq!(iso(951_827_696), "2000-02-29T12:34:56Z");
         assert!(of(u64::MAX).ends_with("UTC"));
     }
 }

@@ -34,6 +34,7 @@ use crate::output::{self, Stamp};
 use crate::progress::Step;
 use crate::project::Project;
 use crate::recipe::{Guest, Recipe};
+use crate::sbom::{self, Bill};
 use crate::scratch::Scratch;
 use crate::tools::Tools;
 use disk::Disk;
@@ -44,7 +45,7 @@ use tree::Tree;
 /// A finished image.
 #[derive(Debug)]
 pub struct Built {
-    /// The disk, in each form that was asked for.
+    /// The disk, in each form that was asked for, and its bill of materials.
     pub files: Vec<PathBuf>,
     /// The raw disk, if that is one of them.
     raw: Option<PathBuf>,
@@ -93,7 +94,7 @@ pub fn build(project: &Project, recipe: &Recipe, output: &Output) -> Result<Buil
         Output::Cache => (project.cache().root().join("images").join(id.short()), &[Form::RAW][..]),
     };
     let outputs = plan.outputs(&recipe.name, forms);
-    let (mut names, manifest) = (outputs.files(), manifest_of(&recipe.name));
+    let (mut names, manifest) = (files(&outputs), manifest_of(&recipe.name));
     let mut built = Built {
         files: names.iter().map(|name| folder.join(name)).collect(),
         raw: forms.contains(&Form::RAW).then(|| folder.join(Form::RAW.file(&recipe.name))),
@@ -139,6 +140,11 @@ pub fn build_again(project: &Project, recipe: &Recipe, folder: &Path) -> Result<
     Ok(folder.join(Form::RAW.file(outputs.name)))
 }
 
+/// The names of what is made of a disk: its forms, and its bill of materials.
+fn files(outputs: &Outputs<'_>) -> Vec<String> {
+    outputs.files().into_iter().chain(sbom::files(outputs.name)).collect()
+}
+
 /// The name of an image's manifest.
 fn manifest_of(name: &str) -> String {
     format!("{name}.manifest.json")
@@ -178,6 +184,18 @@ impl<'a> Plan<'a> {
         Outputs { name, forms, epoch: self.epoch, machine }
     }
 
+    /// What is in a system.
+    fn bill(&self, tree: &Tree) -> Result<Bill<'_>, Error> {
+        let mut bill = Bill::new(&self.recipe.name, self.epoch);
+        for package in &self.lock.packages {
+            let path = format!("usr/share/doc/{}/copyright", package.name);
+            let copyright = tree.file(&path)?;
+            let copyright = copyright.as_deref().map(String::from_utf8_lossy);
+            bill.debian(package, copyright.as_deref());
+        }
+        Ok(bill)
+    }
+
     fn write(
         &self,
         tools: &Tools,
@@ -200,13 +218,15 @@ impl<'a> Plan<'a> {
             let _step = Step::spinner(&format!("writing the disk of {}", recipe.name));
             disk.write(raw.path(), &tree, work.path())?;
         }
-        outputs.write(raw, folder)?.into_iter().try_for_each(Scratch::finish)?;
+        let mut finished = outputs.write(raw, folder)?;
+        finished.extend(self.bill(&tree)?.write(folder, outputs.name)?);
+        finished.into_iter().try_for_each(Scratch::finish)?;
         let manifest = Manifest {
             product: recipe.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             arch: recipe.base.arch.clone(),
             epoch: self.epoch,
-            files: manifest::entries(folder, &outputs.files())?,
+            files: manifest::entries(folder, &files(outputs))?,
         };
         let scratch = Scratch::new(&folder.join(manifest_of(outputs.name)))?;
         fs::write(scratch.path(), manifest.to_text())?;

@@ -19,6 +19,10 @@ pub struct Kernel {
     pub image: PathBuf,
     /// Its modules.
     pub modules: Tree,
+    /// The package that it came in.
+    pub package: String,
+    /// What that says about its licences.
+    pub copyright: String,
 }
 
 /// Finds the kernel's package in a lock, fetches it and unpacks it into the cache, unless that
@@ -44,13 +48,14 @@ pub fn prepare(
         );
         return Err(recipe.wrong("package", &reason).into());
     };
-    let root = cache.root().join("packages").join(package.sha256.short());
+    let root = cache.root().join("kernels").join(package.sha256.short());
+    let copyright = format!("usr/share/doc/{}/copyright", package.name);
     if !root.is_dir() {
         archive()?.fetch(&recipe.name, std::slice::from_ref(package))?;
         let _step = Step::spinner("unpacking the kernel");
         let scratch = Scratch::folder(&root)?;
         deb::prepare_root(scratch.path())?;
-        let wanted = |path: &str| !path.starts_with("usr/share");
+        let wanted = |path: &str| !path.starts_with("usr/share") || path == copyright;
         deb::unpack(&cache.blob(package.sha256), scratch.path(), &wanted)?;
         scratch.finish_unless_there()?;
     }
@@ -65,5 +70,8 @@ pub fn prepare(
     };
     let image = one("boot", "vmlinuz-").ok_or_else(|| lacks("boot/vmlinuz-*"))?;
     let modules = one("usr/lib/modules", "").ok_or_else(|| lacks("lib/modules"))?;
-    Ok(Kernel { image, modules: Tree::scan(&modules)? })
+    let copyright = root.join(copyright);
+    let copyright = if copyright.is_file() { fs::read_text(&copyright)? } else { String::new() };
+    let (package, modules) = (package.name.clone(), Tree::scan(&modules)?);
+    Ok(Kernel { image, modules, package, copyright })
 }
