@@ -81,7 +81,7 @@ enum Command {
     },
     /// Bring the packages of recipes into the cache, for building offline
     Fetch {
-        /// Recipes by name or path [default: all]
+        /// Recipes by name or path [default: all that more than tests need]
         recipes: Vec<String>,
     },
     /// Check recipes and their locks

@@ -51,6 +51,10 @@ fn recipes_and_locks() {
     std::fs::write(&lock, "format = 1\n").unwrap();
     let said = message(folder.path(), &["fetch"]);
     assert!(said.contains("mine.lock") && said.contains("request"), "{said}");
+    // What only tests need isn't fetched unless it is named.
+    std::fs::write(&recipe, format!("tests-only = true\n{RECIPE}")).unwrap();
+    assert!(command(folder.path(), &["fetch"]).output().unwrap().status.success());
+    assert!(message(folder.path(), &["fetch", "mine"]).contains("mine.lock"));
     std::fs::write(&recipe, RECIPE.replace("suites", "suits")).unwrap();
     let said = message(folder.path(), &["check"]);
     assert!(said.contains("mine.toml") && said.contains("line 3"), "{said}");

@@ -4,14 +4,16 @@ use crate::error::Error;
 use crate::progress;
 use crate::project::Project;
 
-/// Brings every package of recipes (all of them when none is named) into the cache.
+/// Brings every package of recipes into the cache; when none is named, of all but those that only
+/// tests need.
 ///
 /// # Errors
 /// When a lock doesn't fit, or a download fails.
 pub fn fetch(project: &Project, names: &[String]) -> Result<(), Error> {
     let archive = project.archive()?;
     let _lock = project.cache().lock()?;
-    for recipe in project.recipes_named(names)? {
+    let all = project.recipes_named(names)?.into_iter();
+    for recipe in all.filter(|recipe| !(names.is_empty() && recipe.tests_only)) {
         let lock = project.lock(&recipe)?;
         archive.fetch(&recipe.name, &lock.packages)?;
         let size: u64 = lock.packages.iter().map(|package| package.size).sum();

@@ -121,6 +121,9 @@ struct Text {
     /// One line for people.
     #[serde(default)]
     description: String,
+    /// Only the project's tests need it: `mkimage fetch` brings its packages when it is named.
+    #[serde(default, rename = "tests-only")]
+    tests_only: bool,
     /// The archive that packages come from.
     base: Option<Base>,
     /// The packages. A name with `*` says how packages that fit it are followed.
@@ -147,6 +150,8 @@ pub struct Recipe {
     pub kind: Kind,
     /// One line for people.
     pub description: String,
+    /// Whether only the project's tests need it.
+    pub tests_only: bool,
     /// The archive.
     pub base: Base,
     /// The packages, each with what is followed from it.
@@ -212,6 +217,7 @@ impl Recipe {
             // Until it is known to be there.
             kind: parsed.kind.unwrap_or(Kind::Guest),
             description: parsed.description,
+            tests_only: parsed.tests_only,
             base: parsed.base.unwrap_or_default(),
             packages: BTreeMap::new(),
             exclude: parsed.exclude,
