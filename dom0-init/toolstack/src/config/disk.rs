@@ -116,6 +116,11 @@ fn classic_source(text: &str) -> Result<Source, String> {
             }
             None => Err(format!("{text:?} lacks a format: use tap:aio:/PATH or tap:qcow2:/PATH")),
         },
+        "drbd" => Err(format!(
+            "drbd: is no kind of source here: a resource that is up is a block device, for example \
+             phy:drbd/by-res/{}",
+            path.trim()
+        )),
         other => {
             Err(format!("{other}: is no kind of source: use phy:, file:, tap:aio: or tap:qcow2:"))
         }
@@ -292,6 +297,7 @@ mod tests {
             ("file:/a,xvda,x", "w! to share"),
             ("file:a.img,xvda,w", "whole path"),
             ("nbd:/a,xvda,w", "is no kind of source"),
+            ("drbd: resource, xvda, w", "phy:drbd/by-res/resource"),
             ("tap:vmdk:/a,xvda,w", "tap:qcow2:"),
             ("tap:/a,xvda,w", "lacks a format"),
             ("file:/a,vda,w", "xvdb1"),

@@ -81,6 +81,28 @@ fn the_tutorials_networks() {
 }
 
 #[test]
+fn the_tutorials_disks() {
+    let disk = |text: &str| read(&format!("{KERNEL}disk = [{text}]")).0.disks[0].source.clone();
+    assert_eq!(disk("'phy:etherd/e1.1, xvda1, w'"), Source::Block("/dev/etherd/e1.1".into()));
+    let told = problem("disk = [ 'drbd: resource, xvda, w' ]");
+    assert!(told.contains("phy:drbd/by-res/resource"), "{told}");
+}
+
+#[test]
+fn what_belongs_to_later_work_says_so() {
+    for (line, words) in [
+        ("pci = ['01:00.0']", "pci: handing devices to guests isn't supported yet"),
+        ("builder = 'hvm'", "builder: HVM guests aren't supported yet"),
+    ] {
+        let told = problem(line);
+        assert!(told.contains(words), "{told}");
+    }
+    // A guest with a screen runs as well without.
+    let (_, notes) = read(&format!("{KERNEL}vfb = ['type=vnc']"));
+    assert!(notes[0].contains("vfb: changes nothing: a guest's screen isn't supported yet"));
+}
+
+#[test]
 fn the_tutorials_hvm_guest_is_answered_by_name() {
     let told = problems(TUTORIAL_HVM);
     assert!(told.contains("web.cfg:5: builder: HVM guests aren't supported yet"), "{told}");
