@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use xenctl::evtchn::{EventChannels, LocalPort};
 use xenctl::gntdev::Grants;
 use xenctl::xen_abi::PAGE_SIZE;
@@ -22,6 +22,7 @@ use super::queue::{self, Granted, Queue, Work};
 use super::request::{MOST_SEGMENTS, SECTOR};
 use super::ring::{Abi, Ring};
 use super::states::{self, Situation, Step};
+use super::statistics::Statistics;
 use crate::shared_page::SharedPage;
 use crate::xend;
 use crate::xend::devices::{Device, Kind};
@@ -60,6 +61,7 @@ pub struct Disk {
     memory: Granted,
     buffer: Vec<u8>,
     connection: Option<Connection>,
+    statistics: Statistics,
     stop: Arc<OwnedFd>,
     complaints: u32,
 }
@@ -109,6 +111,7 @@ pub fn serve(
     store.watch(&format!("{frontend}/state"), "frontend")?;
     let memory = Granted { grants: Grants::open()?, domain: id.domain };
     let (buffer, connection) = Default::default();
+    let statistics = Statistics::of(&folder);
     let mut disk = Disk {
         id,
         store,
@@ -121,6 +124,7 @@ pub fn serve(
         memory,
         buffer,
         connection,
+        statistics,
         stop,
         complaints: 0,
     };
@@ -215,7 +219,8 @@ impl Disk {
         }
         loop {
             let busy = self.turn()?;
-            let patience = if busy { Some(&NOW) } else { None };
+            let patience = if busy { Some(Duration::ZERO) } else { self.tell()? };
+            let patience = patience.map(Timespec::try_from).transpose()?;
             let mut ends = vec![
                 PollFd::new(&self.store, PollFlags::IN),
                 PollFd::new(&*self.stop, PollFlags::IN),
@@ -223,7 +228,7 @@ impl Disk {
             if let Some(connection) = &self.connection {
                 ends.push(PollFd::from_borrowed_fd(connection.channels.as_fd(), PollFlags::IN));
             }
-            match poll(&mut ends, patience) {
+            match poll(&mut ends, patience.as_ref()) {
                 Err(rustix::io::Errno::INTR) => continue,
                 other => other.context("can't wait for events")?,
             };
@@ -426,6 +431,16 @@ impl Disk {
         Ok(busy)
     }
 
+    /// Tells what the disk did; gives when it is to be told next, if there is anything to tell.
+    fn tell(&mut self) -> anyhow::Result<Option<Duration>> {
+        match &self.drive {
+            Drive::Empty(_) => Ok(None),
+            Drive::Image(image) => {
+                Ok(self.statistics.tell(image.counts()).context("statistics")?)
+            }
+        }
+    }
+
     /// Tells the log what a guest does wrong, but not as often as the guest may like.
     fn complain(&mut self, complaint: &str) {
         if self.complaints < MOST_COMPLAINTS {
@@ -443,6 +458,3 @@ impl Drive {
         }
     }
 }
-
-/// Doesn't wait.
-const NOW: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };

@@ -9,6 +9,7 @@ use qcow2::{Backing, Image, Layer};
 use rustix::fs::OFlags;
 
 use super::request::SECTOR;
+use super::statistics::Counts;
 
 /// So many images may be behind each other.
 const DEEPEST: u32 = 16;
@@ -64,6 +65,7 @@ impl Medium for Empty {
 pub struct Qcow2 {
     image: Image<File>,
     path: String,
+    counts: Counts,
     /// What failed last was told: once is enough, until something works again.
     complained: bool,
 }
@@ -79,7 +81,13 @@ impl Qcow2 {
         mut claim: impl FnMut(&File, &Path, bool) -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
         let image = open_image(Path::new(path), writable, DEEPEST, &mut claim)?;
-        Ok(Self { image, path: path.to_owned(), complained: false })
+        let (counts, complained) = Default::default();
+        Ok(Self { image, path: path.to_owned(), counts, complained })
+    }
+
+    /// What was asked of it so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Bytes of a cluster: what is discarded at once.
@@ -101,11 +109,23 @@ impl Qcow2 {
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.complained, true) {
-                    log::error!("{}: can't be {what}: {error}", self.path);
+                    let (path, reason) = (&self.path, reason(&error));
+                    log::error!("{path}: can't be {what}: {reason}. The guest sees I/O errors");
                 }
                 false
             }
         }
+    }
+}
+
+/// What went wrong, and what to do about it.
+fn reason(error: &qcow2::Error) -> String {
+    match error {
+        qcow2::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            "there is no room left where it lies; make some, for example with `xm image rm`"
+                .to_owned()
+        }
+        error => error.to_string(),
     }
 }
 
@@ -115,11 +135,15 @@ impl Medium for Qcow2 {
     }
 
     fn read(&mut self, offset: u64, bytes: &mut [u8]) -> bool {
+        self.counts.reads += 1;
+        self.counts.read_sectors += bytes.len() as u64 / SECTOR;
         let done = self.image.read(offset, bytes);
         self.told(done, "read")
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) -> bool {
+        self.counts.writes += 1;
+        self.counts.written_sectors += bytes.len() as u64 / SECTOR;
         let done = self.image.write(offset, bytes);
         self.told(done, "written")
     }

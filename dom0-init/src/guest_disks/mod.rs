@@ -23,12 +23,13 @@ mod request;
 mod ring;
 mod server;
 mod states;
+mod statistics;
 
 /// What backends of this daemon are called in the store, as QEMU's are.
 pub const KIND: &str = "qdisk";
 
 /// Where each disk has a folder while it is served.
-const FOLDER: &str = "/run/xenolith/disks";
+pub const FOLDER: &str = "/run/xenolith/disks";
 
 /// The folder of a disk. It goes when the disk's image is closed.
 pub fn folder(domain: u16, number: u32) -> std::path::PathBuf {

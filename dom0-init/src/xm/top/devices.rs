@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::guest_disks;
+
 /// A domain's network interfaces together, from the domain's side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Network {
@@ -37,7 +39,8 @@ pub struct Disks {
 pub fn by_domain() -> HashMap<u16, (Network, Disks)> {
     let mut all = HashMap::new();
     add_networks(Path::new("/sys/class/net"), &mut all);
-    add_disks(Path::new("/sys/bus/xen-backend/devices"), &mut all);
+    add_disks(Path::new("/sys/bus/xen-backend/devices"), "vbd-", &mut all);
+    add_disks(Path::new(guest_disks::FOLDER), "", &mut all);
     all
 }
 
@@ -60,11 +63,12 @@ fn add_networks(folder: &Path, all: &mut HashMap<u16, (Network, Disks)>) {
     }
 }
 
-/// Backends are called `vbd-3-51712`: domain 3, device number.
-fn add_disks(folder: &Path, all: &mut HashMap<u16, (Network, Disks)>) {
+/// Backends of the kernel are called `vbd-3-51712`: domain 3, device number; those of the daemon
+/// have no prefix.
+fn add_disks(folder: &Path, prefix: &str, all: &mut HashMap<u16, (Network, Disks)>) {
     for name in names(folder) {
         let Some(domain) = name
-            .strip_prefix("vbd-")
+            .strip_prefix(prefix)
             .and_then(|rest| rest.split_once('-'))
             .and_then(|(domain, _)| domain.parse().ok())
         else {
@@ -113,10 +117,12 @@ mod tests {
         put("bus/vif-3-0/nodename", "x\n");
         let mut all = HashMap::new();
         add_networks(&root.join("net"), &mut all);
-        add_disks(&root.join("bus"), &mut all);
+        put("daemon/3-51728/statistics/rd_req", "2\n");
+        add_disks(&root.join("bus"), "vbd-", &mut all);
+        add_disks(&root.join("daemon"), "", &mut all);
         std::fs::remove_dir_all(&root).unwrap();
         let (network, disks) = all[&3];
         assert_eq!(network, Network { interfaces: 2, sent_bytes: 111, received_bytes: 7 });
-        assert_eq!((disks.disks, disks.reads, all.len()), (1, 5, 1));
+        assert_eq!((disks.disks, disks.reads, all.len()), (2, 7, 1));
     }
 }
