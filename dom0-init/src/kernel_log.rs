@@ -5,10 +5,13 @@
 //! consoles show is the kernel's console log level, as for the kernel's own messages.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::OnceLock;
 
 use log::{Level, LevelFilter, Log, Metadata};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use serde::Serialize;
 
 /// The device that is both ends of the kernel's log.
@@ -19,6 +22,9 @@ const DAEMON: u32 = 3;
 
 /// The longest record that the kernel takes is a little under 1024 bytes, prefix included.
 const LONGEST_MESSAGE: usize = 900;
+
+/// The longest record that the kernel gives.
+const LONGEST_RECORD: usize = 8192;
 
 struct KernelLog {
     component: &'static str,
@@ -121,6 +127,56 @@ impl std::fmt::Display for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (seconds, rest) = (self.microseconds / 1_000_000, self.microseconds % 1_000_000);
         write!(f, "[{seconds:5}.{rest:06}] {}", self.message)
+    }
+}
+
+/// Reads the kernel's log from its oldest record.
+#[derive(Debug)]
+pub struct Records {
+    device: File,
+    record: Vec<u8>,
+}
+
+impl Records {
+    /// Opens it; a reader that waits does so for records to come.
+    ///
+    /// # Errors
+    /// As the kernel has it.
+    pub fn open(wait: bool) -> std::io::Result<Self> {
+        let flags = if wait { OFlags::empty() } else { OFlags::NONBLOCK };
+        let device =
+            OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(DEVICE)?;
+        Ok(Self { device, record: vec![0; LONGEST_RECORD] })
+    }
+
+    /// Passes over all that there are.
+    ///
+    /// # Errors
+    /// As the kernel has it.
+    pub fn skip_to_end(&mut self) -> std::io::Result<()> {
+        self.device.seek(SeekFrom::End(0)).map(|_place| ())
+    }
+
+    /// The next record, or none at the end.
+    ///
+    /// # Errors
+    /// As the kernel has it.
+    pub fn next(&mut self) -> std::io::Result<Option<Record>> {
+        loop {
+            match self.device.read(&mut self.record) {
+                Ok(0) => return Ok(None),
+                Ok(length) => {
+                    let bytes = self.record.get(..length).unwrap_or_default();
+                    if let Some(record) = Record::parse(bytes) {
+                        return Ok(Some(record));
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
+                // The oldest records were overwritten meanwhile: go on with those that are left.
+                Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The hotplug daemon: loads modules for devices that appear, watches the power button, and
-//! tells PID 1 when a disk came.
+//! tells PID 1 when a disk came. What goes wrong with a disk that a guest uses it tells the log
+//! ([`guests_disks`]).
 
+mod guests_disks;
 mod power_button;
 mod uevent;
 
@@ -28,6 +30,7 @@ pub fn run(_arguments: &[String]) -> anyhow::Result<()> {
     let loader = Loader::for_running_kernel(CommandLine::of_running_kernel());
     let mut hotplug = Hotplug { loader: loader.ok() };
     power_button::watch_present();
+    guests_disks::watch()?;
     loop {
         match socket.recv_from_full() {
             Ok((message, _sender)) => {
@@ -62,6 +65,9 @@ struct Hotplug {
 
 impl Hotplug {
     fn handle(&mut self, event: &Uevent) {
+        if event.action == Action::Remove && event.get("SUBSYSTEM") == Some("block") {
+            guests_disks::removed(event);
+        }
         if event.action != Action::Add && event.action != Action::Change {
             return;
         }

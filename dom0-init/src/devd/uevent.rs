@@ -10,7 +10,9 @@ pub enum Action {
     Add,
     /// Something about it changed, for example a medium came.
     Change,
-    /// Anything else: remove, bind, unbind, move, online, offline.
+    /// It went.
+    Remove,
+    /// Anything else: bind, unbind, move, online, offline.
     Other(String),
 }
 
@@ -33,6 +35,7 @@ impl Uevent {
         let action = match action {
             "add" => Action::Add,
             "change" => Action::Change,
+            "remove" => Action::Remove,
             other => Action::Other(other.to_owned()),
         };
         let values = strings
@@ -64,8 +67,9 @@ mod tests {
 
     #[test]
     fn others_are_told_apart() {
-        let event = Uevent::parse(b"remove@/devices/x\0ACTION=remove\0broken\0").unwrap();
-        assert_eq!(event.action, Action::Other("remove".into()));
+        let event = Uevent::parse(b"unbind@/devices/x\0ACTION=unbind\0broken\0").unwrap();
+        assert_eq!(event.action, Action::Other("unbind".into()));
+        assert_eq!(Uevent::parse(b"remove@/devices/x\0").unwrap().action, Action::Remove);
         assert_eq!(Uevent::parse(b"libudev\0\xfe\xed"), None);
         assert_eq!(Uevent::parse(b""), None);
     }

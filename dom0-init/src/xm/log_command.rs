@@ -1,18 +1,9 @@
 //! `xm log`: what PID 1 and the daemons wrote to the kernel's log, and the kernel too.
 
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
-
 use anyhow::Context;
-use rustix::fs::OFlags;
-use rustix::io::Errno;
 
 use super::output::{self, Format};
-use crate::kernel_log::{DEVICE, Record};
-
-/// The longest record that the kernel gives.
-const LONGEST: usize = 8192;
+use crate::kernel_log::{DEVICE, Record, Records};
 
 /// Arguments of `xm log`.
 #[derive(Debug, clap::Args)]
@@ -57,40 +48,6 @@ pub fn run(arguments: &Arguments, format: Format) -> anyhow::Result<()> {
     let passed_over = arguments.lines.map_or(0, |count| wanted.len().saturating_sub(count));
     let shown = wanted.get(passed_over..).unwrap_or_default();
     output::print(format, shown, || shown.iter().map(|record| format!("{record}\n")).collect())
-}
-
-/// Reads the kernel's log from its oldest record.
-struct Records {
-    device: std::fs::File,
-    record: Vec<u8>,
-}
-
-impl Records {
-    fn open(wait: bool) -> std::io::Result<Self> {
-        let flags = if wait { OFlags::empty() } else { OFlags::NONBLOCK };
-        let device =
-            OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(DEVICE)?;
-        Ok(Self { device, record: vec![0; LONGEST] })
-    }
-
-    /// The next record, or none at the end.
-    fn next(&mut self) -> std::io::Result<Option<Record>> {
-        loop {
-            match self.device.read(&mut self.record) {
-                Ok(0) => return Ok(None),
-                Ok(length) => {
-                    let bytes = self.record.get(..length).unwrap_or_default();
-                    if let Some(record) = Record::parse(bytes) {
-                        return Ok(Some(record));
-                    }
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
-                // The oldest records were overwritten meanwhile: go on with those that are left.
-                Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
 }
 
 #[cfg(test)]
