@@ -9,6 +9,17 @@ const FOLDER: &str = "/data/log/guests";
 /// How long a file gets.
 const LONGEST: u64 = 1 << 20;
 
+/// Where the log of a guest's console is.
+pub fn log_of(name: &str) -> PathBuf {
+    Path::new(FOLDER).join(file_of(name))
+}
+
+fn file_of(name: &str) -> String {
+    // A name from the store may hold anything.
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.+@".contains(c) { c } else { '_' };
+    format!("{}.log", name.chars().map(plain).collect::<String>())
+}
+
 /// The log of one guest.
 #[derive(Debug)]
 pub struct Logfile {
@@ -26,11 +37,7 @@ impl Logfile {
     }
 
     fn at(folder: &Path, name: &str) -> Self {
-        // A name from the store may hold anything.
-        let plain =
-            |c: char| if c.is_ascii_alphanumeric() || "-_.+@".contains(c) { c } else { '_' };
-        let name: String = name.chars().map(plain).collect();
-        let place = folder.join(format!("{name}.log"));
+        let place = folder.join(file_of(name));
         Self { place, file: None, length: 0, complained: false }
     }
 
@@ -41,7 +48,10 @@ impl Logfile {
             Err(error) => {
                 self.file = None;
                 if !std::mem::replace(&mut self.complained, true) {
-                    log::warn!("{}: {error}; the console isn't logged", self.place.display());
+                    log::warn!(
+                        "{}: {error}; the console isn't logged until it can be written again",
+                        self.place.display()
+                    );
                 }
             }
         }

@@ -10,6 +10,8 @@ mod ring;
 mod scrollback;
 mod server;
 
+pub use logfile::log_of;
+
 /// Where viewers connect. They say a domain's number and a newline, then type.
 pub const SOCKET: &str = "/run/xenolith/consoles.sock";
 

@@ -1,5 +1,7 @@
 //! Asks the daemon.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, bail};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -9,8 +11,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::SOCKET;
 use super::messages::{AttachVif, Attached, Create, Created, Domain, Managed, Refusal, Start, Vif};
+use super::{SOCKET, hypervisor_is_present};
+
+/// How long a daemon that isn't there may take to come back: PID 1 starts it again when it ends,
+/// after a pause that grows when it ends often.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Starts a guest.
 ///
@@ -78,7 +85,8 @@ fn path(domain: &str, rest: &str) -> anyhow::Result<String> {
 /// # Errors
 /// When the daemon can't be asked.
 pub fn managed() -> anyhow::Result<Vec<Managed>> {
-    ask(Method::GET, "/v1/managed", &())
+    // It is an addition to what the hypervisor says, which doesn't wait.
+    ask_within(Duration::ZERO, Method::GET, "/v1/managed", &())
 }
 
 /// Keeps a guest's config.
@@ -119,13 +127,23 @@ fn ask<Q: Serialize, A: DeserializeOwned>(
     path: &str,
     question: &Q,
 ) -> anyhow::Result<A> {
+    let patience = if hypervisor_is_present() { PATIENCE } else { Duration::ZERO };
+    ask_within(patience, method, path, question)
+}
+
+fn ask_within<Q: Serialize, A: DeserializeOwned>(
+    patience: Duration,
+    method: Method,
+    path: &str,
+    question: &Q,
+) -> anyhow::Result<A> {
     let body = serde_json::to_vec(question)?;
     let request = Request::builder().method(method).uri(path).body(Full::from(body))?;
     let (succeeded, answer) = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("can't start the runtime")?
-        .block_on(send(request))?;
+        .block_on(send(patience, request))?;
     if succeeded {
         return serde_json::from_slice(&answer).context("xend's answer isn't understood");
     }
@@ -134,16 +152,32 @@ fn ask<Q: Serialize, A: DeserializeOwned>(
     bail!("{}", refusal.error)
 }
 
-async fn send(request: Request<Full<Bytes>>) -> anyhow::Result<(bool, Bytes)> {
-    let stream = UnixStream::connect(SOCKET).await.with_context(|| {
-        format!("can't reach xend at {SOCKET}; `xm log` says why it isn't there")
-    })?;
+async fn send(patience: Duration, request: Request<Full<Bytes>>) -> anyhow::Result<(bool, Bytes)> {
+    let stream = connect(patience).await?;
+    let left = "xend ended before it answered. It is started again, and puts right what was left \
+                half-done: look at `xm list`, then try again";
     let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.context(left)?;
     let driver = tokio::spawn(connection);
-    let response = sender.send_request(request).await.context("xend left")?;
+    let response = sender.send_request(request).await.context(left)?;
     let succeeded = response.status().is_success();
-    let body = response.into_body().collect().await.context("xend left")?.to_bytes();
+    let body = response.into_body().collect().await.context(left)?.to_bytes();
     driver.abort();
     Ok((succeeded, body))
+}
+
+/// Connects; nothing was asked yet, so that waiting changes nothing.
+async fn connect(patience: Duration) -> anyhow::Result<UnixStream> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match UnixStream::connect(SOCKET).await {
+            Ok(stream) => return Ok(stream),
+            Err(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("can't reach xend at {SOCKET}; `xm log` says why it isn't there")
+                });
+            }
+        }
+    }
 }

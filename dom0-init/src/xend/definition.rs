@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use toolstack::config::disk::Disk;
 use uuid::Uuid;
 
 use super::messages::Create;
@@ -25,6 +26,15 @@ pub struct Definition {
     /// Whether it is whole: one that isn't was being built when the daemon ended.
     #[serde(default)]
     pub whole: bool,
+    /// Whether it ended and is to start again: one that is gone was about to.
+    #[serde(default)]
+    pub restarting: bool,
+    /// How often in a row it ended early.
+    #[serde(default)]
+    pub early_ends: u32,
+    /// The disk that it is being given, as configs have it.
+    #[serde(default)]
+    pub attaching: Option<String>,
     /// Disks that it got since, as configs have them.
     #[serde(default)]
     pub attached: Vec<String>,
@@ -36,7 +46,25 @@ pub struct Definition {
 impl Definition {
     /// A guest as its config has it.
     pub fn new(uuid: Uuid, create: Create) -> Self {
-        Self { uuid, create, whole: false, attached: Vec::new(), detached: Vec::new() }
+        let (attached, detached) = Default::default();
+        Self {
+            uuid,
+            create,
+            whole: false,
+            restarting: false,
+            early_ends: 0,
+            attaching: None,
+            attached,
+            detached,
+        }
+    }
+
+    /// Notes that a disk was taken from it.
+    pub fn detach(&mut self, number: u32) {
+        let is_it =
+            |text: &String| Disk::parse(text).is_ok_and(|disk| disk.device.number == number);
+        self.attached.retain(|text| !is_it(text));
+        self.detached.push(number);
     }
 
     /// Keeps it.
@@ -150,7 +178,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Writes a file so that it is there whole or as before, whatever happens.
-fn replace(place: &Path, content: &[u8]) -> anyhow::Result<()> {
+///
+/// # Errors
+/// As the system has it.
+pub fn replace(place: &Path, content: &[u8]) -> anyhow::Result<()> {
     let unfinished = place.with_extension("part");
     let write = || {
         let mut file = File::create(&unfinished)?;

@@ -6,6 +6,7 @@
 //! that run and looks after them as before.
 
 mod api;
+mod autostart;
 mod changes;
 pub mod client;
 mod cpus;
@@ -24,13 +25,11 @@ use anyhow::Context;
 use xenstore::client::Client;
 
 use crate::host_config::HostConfig;
+use crate::init::hypervisor::is_present as hypervisor_is_present;
 use toolstack::Toolstack;
 
 /// Where it listens.
 pub const SOCKET: &str = "/run/xenolith/xend.sock";
-
-/// Is there once the guests that start with the machine were started.
-const AUTOSTARTED: &str = "/run/xenolith/autostarted";
 
 /// How long the store may take to come up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -48,29 +47,8 @@ pub fn run(_arguments: &[String]) -> anyhow::Result<()> {
     cpus::limit(HostConfig::current().dom0_cpus);
     let shared = Arc::new(Mutex::new(toolstack));
     lifecycle::start(Arc::clone(&shared), connect()?)?;
-    start_with_the_machine(&shared)?;
+    autostart::start(&shared)?;
     api::serve(&shared)
-}
-
-/// Starts what is to run from the beginning, if nobody has done that since the machine started.
-fn start_with_the_machine(shared: &Shared) -> anyhow::Result<()> {
-    if let Some(folder) = std::path::Path::new(AUTOSTARTED).parent() {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
-    if let Err(error) = std::fs::File::create_new(AUTOSTARTED) {
-        let done = error.kind() == std::io::ErrorKind::AlreadyExists;
-        return if done { Ok(()) } else { Err(error).context(AUTOSTARTED) };
-    }
-    let shared = Arc::clone(shared);
-    // Meanwhile requests are answered, between one guest and the next.
-    std::thread::Builder::new()
-        .name("autostart".into())
-        .spawn(move || {
-            let all = lock(&shared).automatic();
-            all.iter().for_each(|guest| lock(&shared).start_automatic(guest));
-        })
-        .context("can't start a thread")?;
-    Ok(())
 }
 
 /// Connects to the store, which may just be starting.
@@ -78,7 +56,15 @@ fn start_with_the_machine(shared: &Shared) -> anyhow::Result<()> {
 /// # Errors
 /// When it does not come up.
 pub fn connect() -> anyhow::Result<Client> {
-    let deadline = Instant::now() + PATIENCE;
+    connect_within(PATIENCE)
+}
+
+/// The same, with other patience.
+///
+/// # Errors
+/// When it does not come up.
+pub fn connect_within(patience: Duration) -> anyhow::Result<Client> {
+    let deadline = Instant::now() + patience;
     loop {
         match Client::connect() {
             Ok(client) => return Ok(client),

@@ -23,6 +23,7 @@ use super::devices;
 use super::messages::{Create, Created, Domain};
 use super::store_nodes;
 
+mod adopt;
 mod disks;
 mod dump;
 mod ending;
@@ -30,6 +31,8 @@ mod managed;
 mod memory;
 mod signals;
 mod vcpus;
+
+pub use managed::Automatic;
 
 /// The kernel of guests that boot from their own disks: GRUB, where mkimage puts it.
 const PVGRUB: &str = "/usr/lib/xenolith/pvgrub";
@@ -60,35 +63,6 @@ impl Toolstack {
     pub fn open(store: Client) -> anyhow::Result<Self> {
         let kernels = KernelCache::default();
         Ok(Self { xen: Xen::open()?, store, kernels, guests: HashMap::new() })
-    }
-
-    /// Finds the guests that an earlier daemon started, and takes away what it left half-made.
-    ///
-    /// # Errors
-    /// When the hypervisor doesn't say which there are.
-    pub fn adopt(&mut self) -> anyhow::Result<()> {
-        let present = self.xen.domains()?;
-        for info in present.iter().filter(|info| info.domain != 0) {
-            let uuid = Uuid::from_bytes(info.handle);
-            let Some(definition) = Definition::of(uuid) else { continue };
-            if !definition.whole {
-                log::warn!("domain {} was being built when the daemon ended", info.domain);
-                self.take_away(info.domain)?;
-                continue;
-            }
-            let Ok(guest) = guest_of(&definition) else { continue };
-            log::info!("{} (domain {}) goes on", guest.name, info.domain);
-            devices::vif::adopt(&mut self.store, info.domain)?;
-            let running = Running { definition, guest, started: None, settled: false };
-            self.guests.insert(info.domain, running);
-        }
-        for definition in Definition::all() {
-            if self.guests.values().all(|running| running.definition.uuid != definition.uuid) {
-                Definition::forget(definition.uuid);
-            }
-        }
-        let known: Vec<u16> = present.iter().map(|info| info.domain).collect();
-        Ok(store_nodes::sweep(&mut self.store, &known)?)
     }
 
     /// All domains.
@@ -221,12 +195,17 @@ impl Toolstack {
         let domain = built.domain;
         let paused = definition.create.paused;
         definition.whole = true;
-        let done = self.connect(&built, &guest, &definition).and_then(|()| definition.keep());
+        definition.restarting = false;
+        let done = self.connect(&built, &guest, &definition);
         let done =
             done.and_then(|()| if paused { Ok(()) } else { Ok(self.xen.unpause_domain(domain)?) });
-        if let Err(error) = done {
-            Definition::forget(definition.uuid);
-            self.take_away(domain)?;
+        // One that is whole runs: a daemon that is started again doesn't look whether it does.
+        if let Err(error) = done.and_then(|()| definition.keep()) {
+            // What can't be taken away now, a daemon that is started again takes away.
+            match self.take_away(domain) {
+                Ok(()) => Definition::forget(definition.uuid),
+                Err(left) => log::error!("domain {domain}, started in part, is left: {left:#}"),
+            }
             return Err(error);
         }
         log::info!("{} started as domain {domain}", guest.name);

@@ -58,7 +58,7 @@ impl Toolstack {
     }
 
     /// What a guest has now it has again when it starts again.
-    fn remember_vifs(&mut self, domain: u16) -> anyhow::Result<()> {
+    pub(super) fn remember_vifs(&mut self, domain: u16) -> anyhow::Result<()> {
         let all = self.vifs(domain)?;
         self.remember(domain, |definition| {
             definition.create.overrides.retain(|known| !known.starts_with("vif="));

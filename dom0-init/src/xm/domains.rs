@@ -1,5 +1,7 @@
 //! Domains as all commands show them: their names, their states, and picking some of them.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use xenctl::Xen;
 use xenctl::xen_abi::domctl::{
@@ -9,20 +11,27 @@ use xenctl::xen_abi::domctl::{
 use xenctl::xen_abi::sched::ShutdownReason;
 use xenstore::client::{Client, Tx};
 
+use crate::xend::connect_within;
+
 /// KiB in a page.
 pub const PAGE_KIB: u64 = 4;
 
 /// What a domain without a name is called: it is on its way out.
 const NAMELESS: &str = "(null)";
 
+/// How long a store that was killed may take to come back.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// A domain's name: what the store says.
 pub fn name(domain: u16) -> String {
     if domain == 0 {
         return "Domain-0".to_owned();
     }
-    Client::connect()
-        .and_then(|mut store| store.read(Tx::NONE, &format!("/local/domain/{domain}/name")))
+    let node = format!("/local/domain/{domain}/name");
+    let read = |mut store: Client| store.read(Tx::NONE, &node).ok();
+    connect_within(STORE_PATIENCE)
         .ok()
+        .and_then(read)
         .flatten()
         .unwrap_or_else(|| NAMELESS.to_owned())
 }

@@ -71,13 +71,20 @@ pub fn ask(asked: &Asked, action: &str) -> anyhow::Result<()> {
     };
     let numbers: Vec<u16> = before.iter().filter(is_meant).map(|domain| domain.domain).collect();
     let deadline = Instant::now() + PATIENCE;
-    while client::domains()?.iter().any(|domain| numbers.contains(&domain.domain)) {
+    while are_there(&numbers)? {
         if Instant::now() >= deadline {
             bail!("not all have gone down after {PATIENCE:?}; `xm list` shows which are left");
         }
         std::thread::sleep(Duration::from_millis(200));
     }
     Ok(())
+}
+
+/// Whether one of these domains is there. Asking changes nothing, so it is done again when the
+/// daemon is killed meanwhile.
+fn are_there(numbers: &[u16]) -> anyhow::Result<bool> {
+    let all = client::domains().or_else(|_killed| client::domains())?;
+    Ok(all.iter().any(|domain| numbers.contains(&domain.domain)))
 }
 
 /// Gives a domain another name.

@@ -23,7 +23,9 @@ pub enum ClientError {
     #[error("the store can't be reached at {SOCKET}: {0}")]
     Unreachable(io::Error),
     /// The connection broke.
-    #[error("the connection to the store broke")]
+    #[error(
+        "the connection to the store broke: it ended, and is started again; try again in a moment"
+    )]
     Io(#[from] io::Error),
     /// What came was no message.
     #[error("the store sends nonsense")]

@@ -153,9 +153,7 @@ impl Device {
         let backend = self.backend();
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let state = store.read(Tx::NONE, &format!("{backend}/state"))?;
-            let state = state.and_then(|state| state.parse().ok()).map(XenbusState);
-            match state {
+            match state(store, &backend)? {
                 Some(
                     XenbusState::INIT_WAIT | XenbusState::INITIALISED | XenbusState::CONNECTED,
                 ) => {
@@ -185,6 +183,15 @@ impl Device {
     }
 }
 
+/// The state of a device's end; `None` when its folder is gone.
+///
+/// # Errors
+/// As the store has it.
+pub fn state(store: &mut Client, end: &str) -> anyhow::Result<Option<XenbusState>> {
+    let state = store.read(Tx::NONE, &format!("{end}/state"))?;
+    Ok(state.and_then(|state| state.parse().ok()).map(XenbusState))
+}
+
 /// Asks both ends of a device to let go of it, and waits until they have.
 ///
 /// # Errors
@@ -192,14 +199,17 @@ impl Device {
 pub fn close(store: &mut Client, device: &Device) -> anyhow::Result<()> {
     let backend = device.backend();
     store.transact(|store, tx| {
-        store.write(tx, &format!("{backend}/online"), "0")?;
+        let online = format!("{backend}/online");
+        // Who asked before may have been killed before it was done.
+        if store.read(tx, &online)?.as_deref() == Some("0") {
+            return Ok(());
+        }
+        store.write(tx, &online, "0")?;
         store.write(tx, &format!("{backend}/state"), &XenbusState::CLOSING.0.to_string())
     })?;
     let deadline = Instant::now() + LEAVE;
     loop {
-        let state = store.read(Tx::NONE, &format!("{backend}/state"))?;
-        let state = state.and_then(|state| state.parse().ok()).map(XenbusState);
-        if matches!(state, None | Some(XenbusState::CLOSED)) {
+        if matches!(state(store, &backend)?, None | Some(XenbusState::CLOSED)) {
             return Ok(());
         }
         ensure!(Instant::now() < deadline, "the guest doesn't let go of it within {LEAVE:?}");

@@ -13,7 +13,7 @@ use xenstore::client::{Client, Tx};
 
 use xenctl::xen_abi::io::xenbus::XenbusState;
 
-use super::{Device, Kind, Nodes, PATIENCE, PAUSE};
+use super::{Device, Kind, Nodes, PATIENCE, PAUSE, state};
 use crate::host_config::HostConfig;
 use crate::net::interfaces;
 use crate::net::ports::{self, Port};
@@ -117,10 +117,6 @@ fn wait_until_there(port: &Port) -> anyhow::Result<()> {
 /// As the store has it.
 pub fn remove(store: &mut Client, device: &Device) -> anyhow::Result<()> {
     let (frontend, backend) = (device.frontend(), device.backend());
-    let state = |store: &mut Client, end: &str| -> anyhow::Result<Option<XenbusState>> {
-        let state = store.read(Tx::NONE, &format!("{end}/state"))?;
-        Ok(state.and_then(|state| state.parse().ok()).map(XenbusState))
-    };
     let is_used = state(store, &frontend)?.is_some_and(|state| state != XenbusState::INITIALISING);
     if is_used {
         store.write(Tx::NONE, &format!("{backend}/online"), "0")?;
@@ -195,14 +191,20 @@ pub fn list(store: &mut Client, domain: u16) -> anyhow::Result<Vec<messages::Vif
     Ok(all)
 }
 
-/// Connects those interfaces of a guest that an earlier daemon left unconnected.
+/// Connects those interfaces of a guest that an earlier daemon left unconnected, and removes those
+/// that it was removing.
 ///
 /// # Errors
 /// When the store doesn't say which there are.
 pub fn adopt(store: &mut Client, domain: u16) -> anyhow::Result<()> {
     for number in numbers(store, domain)? {
         let device = device(domain, number);
-        let status = format!("{}/hotplug-status", device.backend());
+        let node = |name: &str| format!("{}/{name}", device.backend());
+        if store.read(Tx::NONE, &node("online"))?.as_deref() == Some("0") {
+            remove(store, &device)?;
+            continue;
+        }
+        let status = node("hotplug-status");
         if store.read(Tx::NONE, &status)?.as_deref() != Some("connected")
             && let Err(error) = connect(store, &device)
         {

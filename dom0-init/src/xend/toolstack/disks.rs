@@ -18,17 +18,27 @@ impl Toolstack {
             "domain {domain} has a disk {} already: `xm block-list` shows them",
             added.device
         );
-        let of_disk = || format!("disk {}", added.device);
-        let attached = disk::add(&mut self.store, domain, &added).with_context(of_disk)?;
-        if let Err(error) = attached.wait_until_opened(&mut self.store) {
-            attached.device.remove(&mut self.store)?;
-            disk::forget(&mut self.store, &attached.device)?;
-            return Err(error).with_context(of_disk);
+        // From here on a daemon that is started again knows what to take away.
+        self.remember(domain, |definition| definition.attaching = Some(text.to_owned()))?;
+        if let Err(error) = self.attach_and_wait(domain, &added) {
+            self.remember(domain, |definition| definition.attaching = None)?;
+            return Err(error).with_context(|| format!("disk {}", added.device));
         }
         self.remember(domain, |definition| {
+            definition.attaching = None;
             definition.detached.retain(|number| *number != added.device.number);
             definition.attached.push(text.to_owned());
         })
+    }
+
+    fn attach_and_wait(&mut self, domain: u16, added: &Disk) -> anyhow::Result<()> {
+        let attached = disk::add(&mut self.store, domain, added)?;
+        if let Err(error) = attached.wait_until_opened(&mut self.store) {
+            attached.device.remove(&mut self.store)?;
+            disk::forget(&mut self.store, &attached.device)?;
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// Takes a disk from a running guest.
@@ -52,11 +62,6 @@ impl Toolstack {
         }
         device.remove(&mut self.store)?;
         disk::forget(&mut self.store, &device)?;
-        self.remember(domain, |definition| {
-            let is_it =
-                |text: &String| Disk::parse(text).is_ok_and(|disk| disk.device.number == number);
-            definition.attached.retain(|text| !is_it(text));
-            definition.detached.push(number);
-        })
+        self.remember(domain, |definition| definition.detach(number))
     }
 }

@@ -12,12 +12,16 @@ use xenctl::xen_abi::sched::ShutdownReason;
 use xenstore::client::Tx;
 
 use super::{Running, Toolstack};
+use crate::guest_consoles::log_of;
 use crate::xend::definition::Definition;
 use crate::xend::{devices, store_nodes};
 use crate::xm::domains::shutdown_reason;
 
 /// A guest that ends sooner than this after its start would only do so again.
 const TOO_SOON: Duration = Duration::from_secs(10);
+/// One that ends so soon may do it again, but not for ever.
+const EARLY: Duration = Duration::from_secs(60);
+const MOST_EARLY_ENDS: u32 = 5;
 /// Where the memory of guests that crashed goes: of each the last time.
 const CORES: &str = "/data/cores";
 
@@ -69,7 +73,11 @@ impl Toolstack {
             ShutdownReason::SUSPEND => return Ok(()),
             _ => ("crashed", guest.on_crash),
         };
-        let too_soon = running.started.is_some_and(|started| started.elapsed() < TOO_SOON);
+        let age = running.started.map(|started| started.elapsed());
+        let early_ends = &mut running.definition.early_ends;
+        let is_early = age.is_some_and(|age| age < EARLY);
+        *early_ends = if is_early { early_ends.saturating_add(1) } else { 0 };
+        let hopeless = hopeless(age, *early_ends);
         log::info!("{name} (domain {domain}) {words}");
         if matches!(action, Action::CoredumpDestroy | Action::CoredumpRestart) {
             self.keep_core(domain, &name);
@@ -77,10 +85,12 @@ impl Toolstack {
         match action {
             Action::Preserve => Ok(()),
             Action::Destroy | Action::CoredumpDestroy => self.destroy(domain),
-            _ if too_soon => {
+            _ if hopeless.is_some() => {
+                let how = hopeless.unwrap_or_default();
                 log::error!(
-                    "{name} {words} within {TOO_SOON:?} of its start: it isn't started again; \
-                     look at its console's log"
+                    "{name} {words} {how}: it isn't started again; its console's log, \
+                     {}, may say why",
+                    log_of(&name).display()
                 );
                 self.destroy(domain)
             }
@@ -99,6 +109,8 @@ impl Toolstack {
     }
 
     fn restart(&mut self, domain: u16) -> anyhow::Result<()> {
+        // From here on a daemon that is started again starts the guest again.
+        self.remember(domain, |definition| definition.restarting = true)?;
         self.take_away(domain)?;
         let Some(running) = self.guests.remove(&domain) else { return Ok(()) };
         self.start_again(running)
@@ -107,7 +119,7 @@ impl Toolstack {
     /// Lets a guest that ended stay for whoever looks into it, under another name and without its
     /// devices, and starts it again.
     fn restart_beside(&mut self, domain: u16) -> anyhow::Result<()> {
-        let Some(running) = self.guests.remove(&domain) else { return Ok(()) };
+        let Some(mut running) = self.guests.remove(&domain) else { return Ok(()) };
         let (name, uuid) = (running.guest.name.clone(), Uuid::new_v4());
         let taken: Vec<String> = self.domains()?.into_iter().map(|other| other.name).collect();
         let new_name = (1..).map(|number: u32| format!("{name}-{number}"));
@@ -123,6 +135,9 @@ impl Toolstack {
         definition.detached = running.guest.disks.iter().map(|disk| disk.device.number).collect();
         definition.attached.clear();
         definition.keep()?;
+        // From here on a daemon that is started again starts the guest again.
+        running.definition.restarting = true;
+        running.definition.keep()?;
         self.xen.set_uuid(domain, uuid.into_bytes())?;
         devices::remove_all(&mut self.store, domain)?;
         let home = store_nodes::home(domain);
@@ -142,7 +157,7 @@ impl Toolstack {
         self.start_again(running)
     }
 
-    fn start_again(&mut self, running: Running) -> anyhow::Result<()> {
+    pub(super) fn start_again(&mut self, running: Running) -> anyhow::Result<()> {
         let name = running.guest.name.clone();
         let uuid = running.definition.uuid;
         match self.start(running.definition, running.guest) {
@@ -155,5 +170,30 @@ impl Toolstack {
                 Err(error).with_context(|| format!("{name} can't be started again"))
             }
         }
+    }
+}
+
+/// Why a guest that ended isn't started again, if it isn't: it would only end again. A guest of an
+/// earlier daemon has no known age.
+fn hopeless(age: Option<Duration>, early_ends: u32) -> Option<String> {
+    if age.is_some_and(|age| age < TOO_SOON) {
+        return Some(format!("within {TOO_SOON:?} of its start"));
+    }
+    let often = early_ends > MOST_EARLY_ENDS;
+    often.then(|| format!("within {EARLY:?} of its start, {early_ends} times in a row"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guests_that_end_again_and_again_are_not_started_again() {
+        let age = |seconds| Some(Duration::from_secs(seconds));
+        assert!(hopeless(age(3), 1).is_some());
+        assert_eq!(hopeless(age(30), 1), None);
+        assert_eq!(hopeless(age(30), MOST_EARLY_ENDS), None);
+        assert!(hopeless(age(30), MOST_EARLY_ENDS + 1).is_some());
+        assert_eq!(hopeless(None, 0), None);
     }
 }

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::{anyhow, bail, ensure};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Toolstack, read};
@@ -105,7 +106,7 @@ impl Toolstack {
 }
 
 /// A guest that starts with the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Automatic {
     /// One whose config is kept, by its name.
     Managed(String),
