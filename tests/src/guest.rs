@@ -4,6 +4,7 @@
 use crate::images::{self, Images};
 use crate::workbench::Folder;
 use mkimage::stage::initramfs::Initramfs;
+use mkimage::stage::kernel::Kernel;
 use std::path::PathBuf;
 
 /// Modules that the guest loads: disks and networks of the hypervisor.
@@ -34,10 +35,14 @@ export PATH=/bin:/sbin:/usr/bin:/usr/sbin PS1='guest# '
 exec sh
 ";
 
-/// Writes the guest's RAM disk.
+/// Writes the guest's RAM disk for the appliance's kernel.
 pub fn ramdisk(images: &Images, folder: &Folder) -> PathBuf {
+    ramdisk_for(images, &images::kernel(), folder, "ramdisk")
+}
+
+/// Writes the guest's RAM disk for a kernel, under a name of its own.
+pub fn ramdisk_for(images: &Images, kernel: &Kernel, folder: &Folder, name: &str) -> PathBuf {
     let busybox = images.tools.file("usr/bin/busybox").unwrap_or_else(|error| panic!("{error}"));
-    let kernel = images::kernel();
     let modules = &kernel.modules;
     let selected = modules.select(&MODULES.map(str::to_owned));
     let selected = selected.unwrap_or_else(|error| panic!("{error}"));
@@ -62,7 +67,7 @@ pub fn ramdisk(images: &Images, folder: &Folder) -> PathBuf {
     }
     ramdisk.bytes("etc/inittab", INITTAB);
     let archive = ramdisk.archive(0).unwrap_or_else(|error| panic!("{error}"));
-    let path = folder.file("ramdisk");
+    let path = folder.file(name);
     std::fs::write(&path, archive).expect("the guest's RAM disk");
     path
 }

@@ -47,11 +47,16 @@ pub fn appliance() -> &'static Images {
 
 /// The appliance's kernel as it is packaged, with all its modules.
 pub fn kernel() -> Kernel {
+    let appliance = project().recipe("appliance").unwrap_or_else(|error| panic!("{error}"));
+    let appliance = appliance.appliance.expect("the recipe of an appliance");
+    kernel_of("appliance", &appliance.kernel.package)
+}
+
+/// The kernel of a recipe as it is packaged, by a pattern that fits its package's name.
+pub fn kernel_of(recipe: &str, pattern: &str) -> Kernel {
     let project = project();
-    let prepared = project.recipe("appliance").and_then(|recipe| {
+    let prepared = project.recipe(recipe).and_then(|recipe| {
         let lock = project.lock(&recipe)?;
-        let appliance = recipe.appliance.as_ref().expect("the recipe of an appliance");
-        let pattern = &appliance.kernel.package;
         kernel::prepare(|| project.archive(), &project.cache(), &recipe, &lock, pattern)
     });
     prepared.unwrap_or_else(|error| panic!("the kernel can't be prepared: {error}"))

@@ -7,6 +7,7 @@ mod devices;
 mod direct;
 mod guests;
 mod images;
+mod kernels;
 mod load;
 mod media;
 mod networks;
