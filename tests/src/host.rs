@@ -210,6 +210,13 @@ impl Setup {
     }
 }
 
+/// A command that finds a daemon's process.
+fn find(service: &str) -> String {
+    // So written that it doesn't find itself.
+    let (first, rest) = service.split_at(1);
+    format!("grep -lxz '[{first}]{rest}' /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3 | grep .")
+}
+
 /// Connects to a port that QEMU offers once it has started.
 fn connect(socket: &Path) -> UnixStream {
     for _ in 0..600 {
@@ -334,15 +341,21 @@ impl Host {
     /// Ends a daemon of the control domain as nothing else can, and waits until there is
     /// another in its place.
     pub fn kill(&mut self, service: &str) {
-        let process = format!(
-            "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline) in \
-             'dom0-init service {service}'*) echo ${{p##*/}};; esac; done 2>/dev/null"
-        );
-        let before = self.shell(&process);
-        let before = before.trim();
-        assert!(!before.is_empty(), "{service} doesn't run");
-        self.shell(&format!("kill -9 {before}"));
-        self.wait_until(&format!("new=$({process}); [ \"$new\" ] && [ \"$new\" != {before} ]"));
+        let process = self.process_of(service);
+        self.shell(&format!("kill -9 {process}"));
+        self.wait_for_successor(service, &process);
+    }
+
+    /// The process of a daemon of the control domain, which may just be starting.
+    pub fn process_of(&mut self, service: &str) -> String {
+        self.wait_until(&format!("{} >/dev/null", find(service)));
+        self.shell(&find(service)).trim().to_owned()
+    }
+
+    /// Waits until there is another process of a daemon than this.
+    pub fn wait_for_successor(&mut self, service: &str, process: &str) {
+        let find = find(service);
+        self.wait_until(&format!("new=$({find}) && [ \"$new\" != {process} ]"));
     }
 
     /// Shows a guest's console on the terminal.

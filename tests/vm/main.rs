@@ -5,6 +5,7 @@ mod catalogues;
 mod demo;
 mod devices;
 mod direct;
+mod faults;
 mod guests;
 mod images;
 mod kernels;
