@@ -47,7 +47,17 @@ impl Incoming {
 
     /// From where it was left.
     pub fn resume(place: Place, page: &impl Page) -> Self {
-        Self { place, consumed: page.load(place.consumed) }
+        Self::resume_at(place, page.load(place.consumed))
+    }
+
+    /// From an index on, whatever the page says.
+    pub fn resume_at(place: Place, consumed: u32) -> Self {
+        Self { place, consumed }
+    }
+
+    /// Our index: what was taken.
+    pub fn consumed(&self) -> u32 {
+        self.consumed
     }
 
     /// How many bytes the other side claims to have written, and we haven't taken.
@@ -57,6 +67,13 @@ impl Incoming {
 
     /// Takes what was claimed; no more than there is room for, if the claim is a lie.
     pub fn take(&mut self, page: &impl Page, claimed: u32) -> Vec<u8> {
+        let bytes = self.read(page, claimed);
+        self.publish(page);
+        bytes
+    }
+
+    /// The same, but the other side can't use the room again until [`Self::publish`].
+    pub fn read(&mut self, page: &impl Page, claimed: u32) -> Vec<u8> {
         let count = usize::try_from(claimed).unwrap_or(usize::MAX).min(self.place.length);
         let (start, before_end) = self.place.at(self.consumed);
         let mut bytes = vec![0; count];
@@ -64,9 +81,13 @@ impl Incoming {
         let inside = page.read(start, first) && page.read(self.place.bytes, second);
         debug_assert!(inside, "rings lie in a page");
         self.consumed = self.consumed.wrapping_add(claimed);
+        bytes
+    }
+
+    /// Gives the room of what was read back to the other side.
+    pub fn publish(&self, page: &impl Page) {
         page.store(self.place.consumed, self.consumed);
         fence(Ordering::SeqCst);
-        bytes
     }
 }
 
@@ -86,6 +107,11 @@ impl Outgoing {
     /// From where it was left.
     pub fn resume(place: Place, page: &impl Page) -> Self {
         Self { place, produced: page.load(place.produced) }
+    }
+
+    /// Our index: what was written.
+    pub fn produced(&self) -> u32 {
+        self.produced
     }
 
     /// How many bytes the other side claims not to have taken.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context;
-use xenstore::Store;
+use xenstore::{RingState, Store};
 
 /// Where it is: it doesn't outlive the machine, and neither do the domains.
 const PLACE: &str = "/run/xenstored/journal";
@@ -39,13 +39,13 @@ impl Journal {
     ///
     /// # Errors
     /// As the system has it.
-    pub fn begin(store: &mut Store) -> anyhow::Result<Self> {
-        let (file, length) = anew(&store.whole_journal()).context(PLACE)?;
+    pub fn begin(store: &mut Store, rings: &[RingState]) -> anyhow::Result<Self> {
+        let (file, length) = anew(&store.whole_journal(rings)).context(PLACE)?;
         Ok(Self { file, began: length, length, broken: false })
     }
 
-    /// Adds what changed since.
-    pub fn add(&mut self, store: &mut Store) {
+    /// Adds what changed since. `rings` tells how far the rings are, if the journal begins anew.
+    pub fn add(&mut self, store: &mut Store, rings: impl FnOnce() -> Vec<RingState>) {
         let new = store.take_journal();
         if new.is_empty() {
             return;
@@ -57,7 +57,7 @@ impl Journal {
         if added.is_ok() && !long && !self.broken {
             return;
         }
-        match anew(&store.whole_journal()) {
+        match anew(&store.whole_journal(&rings())) {
             Ok((file, length)) => {
                 *self = Self { file, began: length, length, broken: false };
             }

@@ -57,14 +57,30 @@ impl<P: Page> Ring<P> {
         self.page.store(CONNECTION, CONNECTED);
     }
 
+    /// Goes on with the requests after those that an earlier process had taken.
+    pub fn resume(&mut self, received: u32) {
+        self.requests = Incoming::resume_at(REQUESTS, received);
+        self.received();
+    }
+
     /// Takes all bytes that are there. The other side may send more without an event until this
-    /// has given none.
+    /// has given none. Until [`Self::received`] a later process takes the same bytes.
     ///
     /// # Errors
     /// [`Broken`].
     pub fn receive(&mut self) -> Result<Vec<u8>, Broken> {
         let claimed = possible(self.requests.waiting(&self.page))?;
-        Ok(self.requests.take(&self.page, claimed))
+        Ok(self.requests.read(&self.page, claimed))
+    }
+
+    /// Gives the room of what was taken back.
+    pub fn received(&self) {
+        self.requests.publish(&self.page);
+    }
+
+    /// The indexes of what was taken and of what was sent.
+    pub fn indexes(&self) -> (u32, u32) {
+        (self.requests.consumed(), self.answers.produced())
     }
 
     /// Sends as many bytes as there is room for; gives how many.
@@ -137,6 +153,7 @@ mod tests {
                 let bytes = vec![round as u8; incoming];
                 guest_sends(&page, &bytes);
                 prop_assert_eq!(ring.receive().unwrap(), bytes);
+                ring.received();
                 let bytes: Vec<u8> = (0..outgoing).map(|i| (i + round) as u8).collect();
                 let count = ring.send(&bytes).unwrap();
                 sent.extend_from_slice(&bytes[..count]);
@@ -195,8 +212,22 @@ mod tests {
         let mut ring = Ring::new(Busy(page.clone()));
         guest_sends(&page, b"header of 16 byt");
         assert_eq!(ring.receive(), Ok(b"header of 16 byt".to_vec()));
+        ring.received();
         assert_eq!(ring.receive(), Ok(b"payload".to_vec()));
         assert_eq!(ring.receive(), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_was_taken_and_not_told_is_taken_again() {
+        let page = Memory::new();
+        guest_sends(&page, b"request");
+        assert_eq!(Ring::new(page.clone()).receive(), Ok(b"request".to_vec()));
+        let mut later = Ring::new(page.clone());
+        assert_eq!(later.receive(), Ok(b"request".to_vec()));
+        // The process that wrote down what it took was killed before it said so.
+        let mut latest = Ring::new(page.clone());
+        latest.resume(later.indexes().0);
+        assert_eq!((latest.receive(), page.load(REQUESTS.consumed)), (Ok(vec![]), 7));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use xenctl::evtchn::{EventChannels, LocalPort};
 use xenctl::gntdev::Grants;
 use xenctl::xen_abi;
 use xenctl::{Xen, xenbus};
-use xenstore::{ConnectionId, DomId, Host};
+use xenstore::wire::Assembler;
+use xenstore::{ConnectionId, DomId, Host, RingState};
 
 use super::ring::Ring;
 use crate::shared_page::SharedPage;
@@ -102,6 +103,17 @@ impl Rings {
         };
         let domains = self.xen.domains()?;
         Ok(domains.iter().map(|info| (DomId(info.domain), presence(info.flags))).collect())
+    }
+
+    /// How far each ring is, and what has come of its next message.
+    pub fn states(&self, incoming: &HashMap<DomId, Assembler>) -> Vec<RingState> {
+        let state = |(domain, served): (&DomId, &Served)| {
+            let (received, sent) = served.ring.indexes();
+            let partial = incoming.get(domain).map(|incoming| incoming.pending().to_vec());
+            RingState { domain: *domain, received, sent, partial: partial.unwrap_or_default() }
+        };
+        // One that is cut off begins anew.
+        self.served.iter().filter(|(_, served)| !served.cut_off).map(state).collect()
     }
 
     fn insert(

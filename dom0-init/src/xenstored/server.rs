@@ -57,7 +57,7 @@ impl Server {
         }
         rings.connect_kernel(kernel)?;
         let incoming = go_on(&mut store, &mut rings, left)?;
-        let journal = Journal::begin(&mut store)?;
+        let journal = Journal::begin(&mut store, &rings.states(&incoming))?;
         let mut listener = UnixListener::from_std(listen_nonblocking(sockets::SOCKET)?);
         let poll = Poll::new().context("can't wait for events")?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
@@ -78,6 +78,7 @@ impl Server {
         // What came while nobody served.
         left.keys().for_each(|domain| server.ring(*domain));
         server.look_after_domains();
+        server.write_down();
         server.flush();
         Ok(server)
     }
@@ -109,9 +110,24 @@ impl Server {
             for domain in std::mem::take(&mut self.look_again) {
                 self.ring(domain);
             }
-            self.journal.add(&mut self.store);
+            self.write_down();
             self.flush();
         }
+    }
+
+    /// Writes down what changed and what is to be sent: before it is answered, and before the
+    /// room of requests is given back. What was answered is never forgotten, what was done is
+    /// never done again, and nobody waits for an answer in vain.
+    fn write_down(&mut self) {
+        for connection in self.store.still_awake() {
+            let Some(domain) = self.rings.of_connection(connection) else { continue };
+            if let Some(served) = self.rings.get(domain) {
+                let (_received, sent) = served.ring.indexes();
+                self.store.note_queued(domain, sent);
+            }
+        }
+        let (rings, incoming) = (&self.rings, &self.incoming);
+        self.journal.add(&mut self.store, || rings.states(incoming));
     }
 
     fn accept(&mut self) {
@@ -153,25 +169,26 @@ impl Server {
             return;
         }
         let (connection, port) = (served.connection, served.port);
-        match served.ring.receive() {
+        let taken = match served.ring.receive() {
             Err(broken) => return self.cut_off(domain, ERROR_RINGIDX, &broken),
-            Ok(bytes) if bytes.is_empty() => {}
-            Ok(bytes) => {
-                self.rings.notify(port);
-                self.look_again.insert(domain);
-                let mut incoming = self.incoming.remove(&domain).unwrap_or_default();
-                let was_partial = !incoming.pending().is_empty();
-                incoming.add(&bytes);
-                let done = serve(&mut self.store, &mut self.rings, connection, &mut incoming);
-                if let Err(garbled) = done {
-                    return self.cut_off(domain, ERROR_PROTO, &garbled);
-                }
-                if was_partial || !incoming.pending().is_empty() {
-                    self.store.note_partial(domain, incoming.pending());
-                }
-                self.incoming.insert(domain, incoming);
-                self.journal.add(&mut self.store);
+            Ok(bytes) => bytes,
+        };
+        if !taken.is_empty() {
+            let (until, _sent) = served.ring.indexes();
+            self.look_again.insert(domain);
+            let mut incoming = self.incoming.remove(&domain).unwrap_or_default();
+            incoming.add(&taken);
+            let done = serve(&mut self.store, &mut self.rings, connection, &mut incoming);
+            if let Err(garbled) = done {
+                return self.cut_off(domain, ERROR_PROTO, &garbled);
             }
+            self.store.note_received(domain, until, incoming.pending());
+            self.incoming.insert(domain, incoming);
+        }
+        self.write_down();
+        if let Some(served) = self.rings.get(domain).filter(|_| !taken.is_empty()) {
+            served.ring.received();
+            self.rings.notify(port);
         }
         // It may have made room.
         self.flush_ring(domain);
@@ -182,8 +199,8 @@ impl Server {
         let Some(client) = self.clients.get(connection) else { return };
         let goes = comes.map_or(Goes::On, |closed| client.receive(closed));
         let done = serve(&mut self.store, &mut self.rings, connection, &mut client.incoming);
-        // Before it is answered: what was answered is never forgotten.
-        self.journal.add(&mut self.store);
+        self.write_down();
+        let Some(client) = self.clients.get(connection) else { return };
         if done.is_err()
             || goes == Goes::Away
             || client.send(connection, &mut self.store, self.poll.registry()) == Goes::Away
@@ -237,11 +254,15 @@ impl Server {
     /// Begins anew with a domain that asks for it.
     fn restart(&mut self, domain: DomId) {
         let Some(served) = self.rings.get(domain) else { return };
-        served.ring.restart();
-        served.cut_off = false;
         let (connection, port) = (served.connection, served.port);
         self.store.restart(connection);
         self.incoming.remove(&domain);
+        // First, because the indexes begin anew as well.
+        self.write_down();
+        if let Some(served) = self.rings.get(domain) {
+            served.ring.restart();
+            served.cut_off = false;
+        }
         self.rings.notify(port);
     }
 
@@ -286,20 +307,28 @@ fn go_on(
     let present = rings.present()?;
     let mut incoming = HashMap::new();
     for (domain, left) in left {
+        if *domain != DomId::CONTROL {
+            if !present.contains_key(domain) {
+                log::info!("domain {domain} went while there was no store");
+                store.bury(*domain);
+                continue;
+            }
+            if let Err(error) = store.connect_again(*domain, left, rings) {
+                log::error!("domain {domain} isn't served any more: {error}");
+                continue;
+            }
+        }
         let mut assembler = Assembler::default();
-        assembler.add(&left.partial);
-        if *domain == DomId::CONTROL {
-            incoming.insert(*domain, assembler);
-            continue;
+        if let (Some(served), Some((until, partial))) = (rings.get(*domain), &left.received)
+            && !served.ring.wants_restart()
+        {
+            served.ring.resume(*until);
+            let (port, (_received, sent)) = (served.port, served.ring.indexes());
+            rings.notify(port);
+            assembler.add(partial);
+            store.go_on_sending(*domain, left.unsent(sent));
         }
-        if !present.contains_key(domain) {
-            log::info!("domain {domain} went while there was no store");
-            store.bury(*domain);
-        } else if let Err(error) = store.connect_again(*domain, left, rings) {
-            log::error!("domain {domain} isn't served any more: {error}");
-        } else {
-            incoming.insert(*domain, assembler);
-        }
+        incoming.insert(*domain, assembler);
     }
     Ok(incoming)
 }

@@ -82,11 +82,22 @@ pub enum Record {
         /// The transaction's number.
         transaction: u32,
     },
-    /// The beginning of a message that was taken from a domain's ring, whose rest is to come.
-    Partial {
+    /// What was taken from a domain's ring is done.
+    Received {
         /// Whose.
         domain: DomId,
-        /// So far.
+        /// The ring's index up to which it was taken.
+        until: u32,
+        /// The beginning of a message whose rest is to come.
+        partial: Box<[u8]>,
+    },
+    /// What a domain is to be sent.
+    Queued {
+        /// Whose.
+        domain: DomId,
+        /// The ring's index at which it begins.
+        from: u32,
+        /// The bytes.
         bytes: Box<[u8]>,
     },
 }
@@ -132,7 +143,12 @@ impl Record {
             Self::Ended { domain, transaction } => {
                 (b'e', vec![number(domain), transaction.to_le_bytes().to_vec()])
             }
-            Self::Partial { domain, bytes } => (b'p', vec![number(domain), bytes.to_vec()]),
+            Self::Received { domain, until, partial } => {
+                (b'p', vec![number(domain), until.to_le_bytes().to_vec(), partial.to_vec()])
+            }
+            Self::Queued { domain, from, bytes } => {
+                (b'q', vec![number(domain), from.to_le_bytes().to_vec(), bytes.to_vec()])
+            }
         }
     }
 
@@ -175,7 +191,16 @@ impl Record {
             b'x' => Self::Reset { domain: domain(field()?)? },
             b'b' => Self::Began { domain: domain(field()?)?, transaction: number(field()?)? },
             b'e' => Self::Ended { domain: domain(field()?)?, transaction: number(field()?)? },
-            b'p' => Self::Partial { domain: domain(field()?)?, bytes: field()?.into() },
+            b'p' => Self::Received {
+                domain: domain(field()?)?,
+                until: number(field()?)?,
+                partial: field()?.into(),
+            },
+            b'q' => Self::Queued {
+                domain: domain(field()?)?,
+                from: number(field()?)?,
+                bytes: field()?.into(),
+            },
             _ => return None,
         })
     }
@@ -318,7 +343,8 @@ mod tests {
             Record::Reset { domain: domain() },
             Record::Began { domain: domain(), transaction: 1 },
             Record::Ended { domain: domain(), transaction: 1 },
-            Record::Partial { domain: domain(), bytes: [1, 2].into() },
+            Record::Received { domain: domain(), until: 9, partial: [1, 2].into() },
+            Record::Queued { domain: domain(), from: u32::MAX, bytes: [3].into() },
         ];
         let (mut journal, mut ends) = (Vec::new(), Vec::new());
         for record in &all {

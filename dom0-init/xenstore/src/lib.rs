@@ -31,5 +31,5 @@ pub mod wire;
 
 pub use error::Error;
 pub use permission::DomId;
-pub use store::{Host, Left, Store};
+pub use store::{Host, Left, RingState, Store};
 pub use watch::ConnectionId;

@@ -13,6 +13,8 @@ pub struct Outbox {
     /// How much of the first message is sent.
     sent: usize,
     bytes: usize,
+    /// How many of the last bytes were queued since [`Outbox::take_fresh`].
+    fresh: usize,
 }
 
 impl Outbox {
@@ -48,6 +50,31 @@ impl Outbox {
         }
     }
 
+    /// The last bytes, as far as they were queued since this was asked last.
+    pub fn take_fresh(&mut self) -> Vec<u8> {
+        let count = std::mem::take(&mut self.fresh).min(self.bytes);
+        self.last(count)
+    }
+
+    /// All bytes that wait.
+    pub fn all(&self) -> Vec<u8> {
+        self.last(self.bytes)
+    }
+
+    fn last(&self, count: usize) -> Vec<u8> {
+        let (mut messages, mut found) = (Vec::new(), 0);
+        for message in self.queue.iter().rev() {
+            if found >= count {
+                break;
+            }
+            found += message.len();
+            messages.push(message);
+        }
+        let bytes: Vec<u8> =
+            messages.iter().rev().flat_map(|message| message.iter().copied()).collect();
+        bytes.get(bytes.len().saturating_sub(count)..).unwrap_or_default().to_vec()
+    }
+
     /// How many bytes wait.
     pub fn len(&self) -> usize {
         self.bytes
@@ -60,6 +87,7 @@ impl Outbox {
 
     fn push(&mut self, message: Rc<[u8]>) {
         self.bytes = self.bytes.saturating_add(message.len());
+        self.fresh = self.fresh.saturating_add(message.len());
         self.queue.push_back(message);
     }
 }
@@ -67,6 +95,18 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_fresh_is_told_once() {
+        let mut outbox = Outbox::default();
+        outbox.answer(Box::from(*b"one"));
+        outbox.answer(Box::from(*b"two"));
+        assert_eq!(outbox.take_fresh(), b"onetwo");
+        outbox.answer(Box::from(*b"three"));
+        outbox.sent(2);
+        assert_eq!((outbox.take_fresh(), outbox.take_fresh()), (b"three".to_vec(), vec![]));
+        assert_eq!(outbox.all(), b"etwothree");
+    }
 
     #[test]
     fn events_that_wait_are_not_repeated() {

@@ -22,7 +22,7 @@ use crate::watch::{ConnectionId, Watches};
 use crate::wire::{self, Packet};
 use connection::Connection;
 use domains::Domain;
-pub use survive::Left;
+pub use survive::{Left, RingState};
 
 /// What the store asks of the server around it.
 pub trait Host {
@@ -142,6 +142,14 @@ impl Store {
     /// The connections that have got something to send since this was asked last.
     pub fn awake(&mut self) -> Vec<ConnectionId> {
         let mut awake = std::mem::take(&mut self.awake);
+        awake.sort_unstable();
+        awake.dedup();
+        awake
+    }
+
+    /// The same, without forgetting them.
+    pub fn still_awake(&self) -> Vec<ConnectionId> {
+        let mut awake = self.awake.clone();
         awake.sort_unstable();
         awake.dedup();
         awake

@@ -18,14 +18,49 @@ use super::{Host, Store};
 pub struct Left {
     /// Where it lies, and its port; none for the control domain's.
     pub ring: Option<(u64, u32)>,
-    /// The beginning of a message whose rest is to come.
-    pub partial: Box<[u8]>,
+    /// Up to which of its indexes requests were taken, if that is known, and the beginning of a
+    /// message whose rest is to come.
+    pub received: Option<(u32, Box<[u8]>)>,
+    /// What was queued to be sent, and at which of the ring's indexes it begins.
+    queued: Option<(u32, Vec<u8>)>,
     watches: Vec<LeftWatch>,
     transactions: Vec<u32>,
 }
 
+/// How far a domain's ring is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RingState {
+    /// Whose.
+    pub domain: DomId,
+    /// Up to which of its indexes requests were taken and done.
+    pub received: u32,
+    /// Up to which of its indexes answers and events were sent.
+    pub sent: u32,
+    /// The beginning of a message whose rest is to come.
+    pub partial: Vec<u8>,
+}
+
 /// A watch: as it was spelled, its token, how many levels below still count.
 type LeftWatch = (Box<str>, Box<[u8]>, Option<usize>);
+
+impl Left {
+    /// What is still to be sent on a ring whose index is this.
+    pub fn unsent(&self, sent: u32) -> &[u8] {
+        let Some((from, bytes)) = &self.queued else { return &[] };
+        // An index that makes no sense is the other side's doing.
+        let gone = usize::try_from(sent.wrapping_sub(*from)).unwrap_or(usize::MAX);
+        bytes.get(gone..).unwrap_or_default()
+    }
+
+    fn queue(&mut self, from: u32, bytes: &[u8]) {
+        let queued = self.queued.get_or_insert((from, Vec::new()));
+        let end = queued.0.wrapping_add(u32::try_from(queued.1.len()).unwrap_or(0));
+        if end != from {
+            *queued = (from, Vec::new());
+        }
+        queued.1.extend_from_slice(bytes);
+    }
+}
 
 impl Store {
     /// A store with the nodes of a journal, and the rings as they were left.
@@ -75,9 +110,31 @@ impl Store {
         let _nobody_watches_yet = self.remove_traces(domain);
     }
 
-    /// Notes the beginning of a message on a domain's ring, whose rest is to come.
-    pub fn note_partial(&mut self, domain: DomId, bytes: &[u8]) {
-        self.journal.push(Record::Partial { domain, bytes: bytes.into() });
+    /// Goes on sending what an earlier store had queued for a domain.
+    pub fn go_on_sending(&mut self, domain: DomId, unsent: &[u8]) {
+        let Some(connection) = self.connection_of(domain) else { return };
+        if !unsent.is_empty() {
+            self.send(connection, unsent.into());
+        }
+    }
+
+    /// Notes that what was taken from a domain's ring, up to this index, is done; `partial` is the
+    /// beginning of a message whose rest is to come.
+    pub fn note_received(&mut self, domain: DomId, until: u32, partial: &[u8]) {
+        self.journal.push(Record::Received { domain, until, partial: partial.into() });
+    }
+
+    /// Notes what was queued for a domain since this was called last; `sent` is its ring's index.
+    /// To be called before it is sent.
+    pub fn note_queued(&mut self, domain: DomId, sent: u32) {
+        let Some(connection) = self.connection_of(domain) else { return };
+        let Some(known) = self.connections.get_mut(&connection) else { return };
+        let bytes = known.outbox.take_fresh();
+        if !bytes.is_empty() {
+            let before = known.outbox.len().saturating_sub(bytes.len());
+            let from = sent.wrapping_add(u32::try_from(before).unwrap_or(0));
+            self.journal.push(Record::Queued { domain, from, bytes: bytes.into() });
+        }
     }
 
     /// What changed since this was asked last, for the end of a journal.
@@ -91,8 +148,8 @@ impl Store {
         bytes
     }
 
-    /// All that there is, for the beginning of a journal; partial messages excepted.
-    pub fn whole_journal(&mut self) -> Vec<u8> {
+    /// All that there is, for the beginning of a journal, with how far the domains' rings are.
+    pub fn whole_journal(&mut self, rings: &[RingState]) -> Vec<u8> {
         self.journal.clear();
         self.touched.clear();
         self.written = self.tree.version();
@@ -111,6 +168,16 @@ impl Store {
             let connection = self.connections.get(&known.connection);
             let open = connection.into_iter().flat_map(|known| known.open_transactions());
             all.extend(open.map(|transaction| Record::Began { domain, transaction }));
+        }
+        for RingState { domain, received, sent, partial } in rings {
+            let (domain, until, from) = (*domain, *received, *sent);
+            let Some(connection) = self.connection_of(domain) else { continue };
+            all.push(Record::Received { domain, until, partial: partial.as_slice().into() });
+            if let Some(known) = self.connections.get_mut(&connection) {
+                let _known_anyway = known.outbox.take_fresh();
+                let bytes = known.outbox.all().into();
+                all.push(Record::Queued { domain, from, bytes });
+            }
         }
         let mut bytes = Vec::new();
         all.iter().for_each(|record| record.append(&mut bytes));
@@ -137,7 +204,9 @@ fn left(records: Vec<Record>) -> BTreeMap<DomId, Left> {
     for record in records {
         match record {
             Record::Introduced { domain, frame, port } => {
-                rings.entry(domain).or_default().ring = Some((frame, port));
+                // It may be another ring.
+                let known = rings.entry(domain).or_default();
+                (known.ring, known.received, known.queued) = (Some((frame, port)), None, None);
             }
             Record::Released { domain } => {
                 rings.remove(&domain);
@@ -163,7 +232,12 @@ fn left(records: Vec<Record>) -> BTreeMap<DomId, Left> {
                 let ring = rings.entry(domain).or_default();
                 ring.transactions.retain(|known| *known != transaction);
             }
-            Record::Partial { domain, bytes } => rings.entry(domain).or_default().partial = bytes,
+            Record::Received { domain, until, partial } => {
+                rings.entry(domain).or_default().received = Some((until, partial));
+            }
+            Record::Queued { domain, from, bytes } => {
+                rings.entry(domain).or_default().queue(from, &bytes);
+            }
             Record::Node { .. } | Record::Removed { .. } => {}
         }
     }

@@ -331,14 +331,17 @@ fn whoever_does_not_read_is_choked() {
 fn a_later_store_goes_on_from_the_journal() {
     let mut bench = Bench::new();
     let guest = bench.guest(3);
-    let mut journal = bench.store.whole_journal();
+    let mut journal = bench.store.whole_journal(&[]);
     bench.ok(MessageType::WRITE, 0, "/local/domain/3/name\0web");
     bench.ask(guest, MessageType::WATCH, 0, "name\0token\0").unwrap();
     bench.ask(guest, MessageType::WATCH, 0, "gone\0token\0").unwrap();
     bench.ask(guest, MessageType::UNWATCH, 0, "gone\0token\0").unwrap();
     let transaction = bench.ask(guest, MessageType::TRANSACTION_START, 0, "\0").unwrap();
     let transaction = transaction.trim_end_matches('\0').parse().unwrap();
-    bench.store.note_partial(DomId(3), b"half");
+    // An event waits.
+    bench.ok(MessageType::WRITE, 0, "/local/domain/3/name\0web");
+    bench.store.note_received(DomId(3), 7, b"half");
+    bench.store.note_queued(DomId(3), 100);
     journal.extend(bench.store.take_journal());
     assert_eq!(bench.store.take_journal(), b"");
 
@@ -346,7 +349,11 @@ fn a_later_store_goes_on_from_the_journal() {
     let mut later = Bench { store, ..Bench::new() };
     later.control = later.store.open();
     let left = left.get(&DomId(3)).unwrap();
-    assert_eq!((left.ring, &*left.partial), (Some((0, 1)), b"half".as_slice()));
+    assert_eq!((left.ring, &left.received), (Some((0, 1)), &Some((7, b"half"[..].into()))));
+    let waiting = bench.store.outgoing(guest);
+    assert!(!waiting.is_empty() && left.unsent(100).starts_with(waiting));
+    assert_eq!(left.unsent(101), &left.unsent(100)[1..]);
+    assert_eq!((left.unsent(99), left.unsent(1 << 20)), (&[][..], &[][..]));
     later.store.connect_again(DomId(3), left, &mut later.rings).unwrap();
     assert_eq!(later.rings.0, [DomId(3)]);
 
@@ -361,7 +368,11 @@ fn a_later_store_goes_on_from_the_journal() {
     let ended = later.ask(guest, MessageType::TRANSACTION_END, transaction, "T\0");
     assert_eq!(ended, refused(Error::Conflict));
     // A journal that begins anew says the same.
-    let whole = later.store.whole_journal();
+    later.store.go_on_sending(DomId(3), b"rest");
+    let ring = RingState { domain: DomId(3), received: 7, sent: 105, partial: b"half".to_vec() };
+    let whole = later.store.whole_journal(&[ring]);
     let (_, again) = Store::of_journal(later.store.quota, &whole);
-    assert_eq!(again.get(&DomId(3)).map(|left| left.ring), Some(Some((0, 1))));
+    let again = again.get(&DomId(3)).unwrap();
+    assert_eq!((again.ring, &again.received), (Some((0, 1)), &left.received));
+    assert!(again.unsent(105).ends_with(b"rest"));
 }
