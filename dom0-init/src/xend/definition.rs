@@ -38,7 +38,7 @@ pub struct Definition {
     /// Disks that it got since, as configs have them.
     #[serde(default)]
     pub attached: Vec<String>,
-    /// The numbers of disks that were taken from it.
+    /// The numbers of its config's disks that were taken from it.
     #[serde(default)]
     pub detached: Vec<u32>,
 }
@@ -64,7 +64,9 @@ impl Definition {
         let is_it =
             |text: &String| Disk::parse(text).is_ok_and(|disk| disk.device.number == number);
         self.attached.retain(|text| !is_it(text));
-        self.detached.push(number);
+        if !self.detached.contains(&number) {
+            self.detached.push(number);
+        }
     }
 
     /// Keeps it.

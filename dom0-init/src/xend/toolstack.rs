@@ -313,3 +313,33 @@ fn plan(guest: &Guest, uuid: Uuid) -> anyhow::Result<Plan> {
         command_line: command_line.to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_has_what_was_attached_and_not_what_was_detached() {
+        let create = Create {
+            file: "web.cfg".into(),
+            text: "kernel='/k'\ndisk=['phy:a,xvda,w', 'phy:b,xvdb,w']".into(),
+            overrides: Vec::new(),
+            paused: false,
+        };
+        let mut definition = Definition::new(Uuid::nil(), create);
+        let names = |definition: &Definition| -> Vec<String> {
+            let guest = guest_of(definition).unwrap();
+            guest.disks.iter().map(|disk| format!("{:?} {}", disk.source, disk.device)).collect()
+        };
+        assert_eq!(names(&definition).len(), 2);
+        let number = |name| toolstack::config::disk::VirtualDevice::parse(name).unwrap().number;
+        definition.detach(number("xvdb"));
+        definition.detach(number("xvdb"));
+        assert_eq!(definition.detached.len(), 1);
+        // Another disk in its place.
+        definition.attached.push("phy:c,xvdb,w".into());
+        assert_eq!(names(&definition), ["Block(\"/dev/a\") xvda", "Block(\"/dev/c\") xvdb"]);
+        definition.detach(number("xvdb"));
+        assert_eq!(names(&definition), ["Block(\"/dev/a\") xvda"]);
+    }
+}

@@ -37,9 +37,9 @@ impl Toolstack {
                 }
                 continue;
             }
+            known.push(domain);
             let Ok(guest) = guest_of(&definition) else { continue };
             log::info!("{} (domain {domain}) goes on", guest.name);
-            known.push(domain);
             let running = Running { definition, guest, started: None, settled: false };
             self.guests.insert(domain, running);
             if let Err(error) = self.settle_devices(domain) {

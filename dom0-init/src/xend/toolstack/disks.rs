@@ -26,7 +26,6 @@ impl Toolstack {
         }
         self.remember(domain, |definition| {
             definition.attaching = None;
-            definition.detached.retain(|number| *number != added.device.number);
             definition.attached.push(text.to_owned());
         })
     }
