@@ -1,9 +1,16 @@
 //! `manifest.json`: what a build wrote, with sizes and digests.
 
 use crate::fs::{self, Context};
-use crate::hash::Sha256;
+use crate::hash::{Hasher, Sha256};
+use disk_formats::disk::Disk;
+use disk_formats::raw::Raw;
 use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io;
 use std::path::Path;
+
+/// Bytes that are hashed at once.
+const PIECE: usize = 1 << 20;
 
 /// One file of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +63,7 @@ pub fn entries(root: &Path, paths: &[String]) -> fs::Result<Vec<Entry>> {
 fn add(root: &Path, path: &str, all: &mut Vec<Entry>) -> fs::Result<()> {
     let full = root.join(path);
     if !full.is_dir() {
-        let (size, sha256) = Sha256::of_file(&full).at("read", &full)?;
+        let (size, sha256) = digest(&full)?;
         all.push(Entry { path: path.to_owned(), size, sha256 });
         return Ok(());
     }
@@ -67,9 +74,51 @@ fn add(root: &Path, path: &str, all: &mut Vec<Entry>) -> fs::Result<()> {
     Ok(())
 }
 
+/// Size and digest of a file. An image is mostly holes: those aren't read.
+fn digest(path: &Path) -> fs::Result<(u64, Sha256)> {
+    let hash = || -> disk_formats::Result<(u64, Sha256)> {
+        let mut raw = Raw::open(File::open(path)?)?;
+        let (size, mut hasher) = (raw.size(), Hasher::default());
+        let (zeros, mut buffer) = (vec![0; PIECE], vec![0; PIECE]);
+        let mut at = 0;
+        while at < size {
+            let data = raw.next_data(at)?.unwrap_or(size..size);
+            let is_hole = at < data.start;
+            let end = if is_hole { data.start } else { data.end };
+            let bytes = usize::try_from(end - at).map_or(PIECE, |bytes| bytes.min(PIECE));
+            if is_hole {
+                hasher.update(&zeros[..bytes]);
+            } else {
+                raw.read_at(at, &mut buffer[..bytes])?;
+                hasher.update(&buffer[..bytes]);
+            }
+            at += bytes as u64;
+        }
+        Ok((size, hasher.finish()))
+    };
+    hash().map_err(io::Error::other).at("read", path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn holes_count_as_zeros() {
+        use std::os::unix::fs::FileExt;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (size, places) in
+            [(0, &[][..]), (5, &[4]), (3_000_001, &[0, 1_500_000]), (2 << 20, &[])]
+        {
+            file.as_file().set_len(0).unwrap();
+            file.as_file().set_len(size).unwrap();
+            for at in places {
+                file.as_file().write_all_at(b"x", *at).unwrap();
+            }
+            let plain = Sha256::of_file(file.path()).unwrap();
+            assert_eq!(digest(file.path()).unwrap(), plain, "{size} bytes");
+        }
+    }
 
     #[test]
     fn files_of_folders_are_listed() {

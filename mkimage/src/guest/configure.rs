@@ -21,6 +21,27 @@ chmod 755 /usr/sbin/policy-rc.d
 dpkg="dpkg --force-unsafe-io --force-confdef --force-confold"
 "#;
 
+/// Programs that do nothing while packages are configured: some are run again and again, though the
+/// last time is the one that counts; others make what each machine makes at its first boot, and no
+/// image keeps.
+const IDLE: &str = r#"
+idle='/usr/sbin/update-ca-certificates /usr/bin/ssh-keygen /usr/bin/mariadb-install-db'
+for program in $idle; do
+    if [ -e $program ]; then
+        mv $program /.mkimage/
+        printf '#!/bin/sh\n' >$program
+        chmod 755 $program
+    fi
+done
+"#;
+
+const BUSY_AGAIN: &str = r#"
+for program in $idle; do
+    if [ -e $program ]; then mv "/.mkimage/${program##*/}" $program; fi
+done
+if [ -e /usr/sbin/update-ca-certificates ]; then update-ca-certificates; fi
+"#;
+
 /// The initramfs is made once, at the end, for every kernel that is there.
 const INITRAMFS_LATER: &str = r"
 initramfs=/etc/initramfs-tools/update-initramfs.conf
@@ -88,7 +109,9 @@ pub fn script(
     }
     text += INITRAMFS_LATER;
     text += &initramfs_modules(&guest.initramfs.modules);
+    text += IDLE;
     text += "$dpkg --configure --pending\n";
+    text += BUSY_AGAIN;
     for hook in &guest.hooks {
         let words: Vec<String> = hook.run.iter().map(|word| quoted(word)).collect();
         let _ = writeln!(text, "{}", words.join(" "));

@@ -6,6 +6,7 @@
 //! | 2 `esp` | FAT: GRUB for UEFI |
 //! | 3 `root` | ext4: the system; it grows over the disk at first boot |
 
+use super::no_sync;
 use super::tree::Tree;
 use crate::disk::bios;
 use crate::disk::content::Source;
@@ -78,7 +79,8 @@ impl Disk<'_> {
         ]
     }
 
-    /// Writes a system's files to an image.
+    /// Writes a system's files to an image, and leaves it to the caller to wait for the host's
+    /// disk.
     ///
     /// # Errors
     /// When a tool fails, the files don't fit, or the host's disk is full.
@@ -88,8 +90,7 @@ impl Disk<'_> {
             PartitionTable::None => {
                 let image = fs::create(path)?;
                 image.set_len(self.size).at("write", path)?;
-                self.write_root(path, tree, 0, self.size)?;
-                Ok(image.sync_all().at("write", path)?)
+                self.write_root(path, tree, (0, self.size), scratch)
             }
         }
     }
@@ -106,13 +107,12 @@ impl Disk<'_> {
         let code = bios::boot_code(self.tools, *bios_at)?;
         let mut image = fs::create(path)?;
         image.set_len(size).at("write", path)?;
-        self.write_root(path, tree, *root_at, root.size)?;
+        self.write_root(path, tree, (*root_at, root.size), scratch)?;
         gpt::write(&mut image, size, self.derive("disk"), &code, &partitions)
             .map_err(|error| Error::Image(format!("partition table: {error}")))?;
         image.seek(SeekFrom::Start(*bios_at)).at("write", path)?;
         image.write_all(&core).at("write", path)?;
-        self.write_esp(&image, path, *esp_at, scratch)?;
-        Ok(image.sync_all().at("write", path)?)
+        self.write_esp(&image, path, *esp_at, scratch)
     }
 
     fn write_esp(&self, image: &File, path: &Path, at: u64, scratch: &Path) -> Result<(), Error> {
@@ -130,13 +130,23 @@ impl Disk<'_> {
     }
 
     /// Has mke2fs write the root file system in its place, from an archive that it is sent.
-    fn write_root(&self, path: &Path, tree: &Tree, at: u64, size: u64) -> Result<(), Error> {
+    fn write_root(
+        &self,
+        path: &Path,
+        tree: &Tree,
+        (at, size): (u64, u64),
+        scratch: &Path,
+    ) -> Result<(), Error> {
         let program = "mke2fs";
+        let filter = scratch.join("no-sync.bpf");
+        fs::write(&filter, no_sync::filter())?;
         let extended = format!(
             "offset={at},hash_seed={},root_owner=0:0,lazy_itable_init=1,nodiscard",
             self.uuid("root hash seed")
         );
-        let mut command = self.tools.command(program)?;
+        let mut command = self.tools.command("setpriv")?;
+        command.args(["--no-new-privs", "--seccomp-filter"]).arg(filter);
+        command.args(self.tools.words(program)?);
         command.env("MKE2FS_CONFIG", self.tools.file("etc/mke2fs.conf")?);
         command.env("SOURCE_DATE_EPOCH", self.epoch.to_string());
         command.args(["-q", "-F", "-t", "ext4", "-L", "root", "-U", &self.root_uuid()]);

@@ -1,10 +1,10 @@
 //! Guest images: a whole system from packages, without root.
 //!
 //! The way: read the packages ([`package`]), order them ([`plan`]), unpack them ([`unpack`],
-//! [`database`]) and have their scripts configure them in a sandbox ([`sandbox`], [`configure`]).
-//! The result is an archive in the cache ([`layer`]). As data ([`tree`]) it is cleaned ([`clean`]),
-//! made the recipe's system ([`system`], [`accounts`], [`units`], [`first_boot`], [`grub`]), and
-//! written to a disk ([`disk`]). [`inspect`] reads one again.
+//! [`database`]) and have their scripts configure them in a sandbox ([`sandbox`], [`no_sync`],
+//! [`configure`]). The result is an archive in the cache ([`layer`]). As data ([`tree`]) it is
+//! cleaned ([`clean`]), made the recipe's system ([`system`], [`accounts`], [`units`],
+//! [`first_boot`], [`grub`]), and written to a disk ([`disk`]). [`inspect`] reads one again.
 
 pub mod accounts;
 pub mod clean;
@@ -15,6 +15,7 @@ pub mod first_boot;
 pub mod grub;
 pub mod inspect;
 pub mod layer;
+pub mod no_sync;
 pub mod package;
 pub mod plan;
 pub mod sandbox;
@@ -221,15 +222,36 @@ impl<'a> Plan<'a> {
         let mut finished = outputs.write(raw, folder)?;
         finished.extend(self.bill(&tree)?.write(folder, outputs.name)?);
         finished.into_iter().try_for_each(Scratch::finish)?;
+        let files = files(outputs);
         let manifest = Manifest {
             product: recipe.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             arch: recipe.base.arch.clone(),
             epoch: self.epoch,
-            files: manifest::entries(folder, &files(outputs))?,
+            files: flushed(folder, &files, || manifest::entries(folder, &files))?,
         };
         let scratch = Scratch::new(&folder.join(manifest_of(outputs.name)))?;
         fs::write(scratch.path(), manifest.to_text())?;
         Ok(scratch.finish()?)
     }
+}
+
+/// Does something while files find their way to the host's disk.
+fn flushed<T>(
+    folder: &Path,
+    files: &[String],
+    work: impl FnOnce() -> fs::Result<T>,
+) -> fs::Result<T> {
+    let flush = |name: &String| {
+        let path = folder.join(name);
+        fs::Context::at(fs::open(&path)?.sync_all(), "write", &path)
+    };
+    std::thread::scope(|scope| {
+        let flushing = scope.spawn(|| files.iter().try_for_each(flush));
+        let done = work();
+        match flushing.join() {
+            Ok(Err(error)) => Err(error),
+            _ => done,
+        }
+    })
 }
