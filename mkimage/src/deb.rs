@@ -54,10 +54,11 @@ pub fn prepare_root(root: &Path) -> fs::Result<()> {
     for name in MERGED {
         let target = root.join("usr").join(name);
         fs::create_dir(&target)?;
+        fs::set_mode(&target, 0o755)?;
         let link = root.join(name);
         std::os::unix::fs::symlink(Path::new("usr").join(name), &link).at("link", &link)?;
     }
-    Ok(())
+    fs::set_mode(&root.join("usr"), 0o755)
 }
 
 /// One of the two archives in a package.

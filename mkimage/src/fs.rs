@@ -102,6 +102,15 @@ pub fn create_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).at("create the folder", path)
 }
 
+/// Sets permissions, whatever the process takes away from new files.
+///
+/// # Errors
+/// [`Error`] with the path.
+pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("change", path)
+}
+
 /// Moves a file or folder over another.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use super::package::Package;
 use super::unpack::Unpacked;
-use crate::fs::{self, Context};
+use crate::fs;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -20,6 +20,7 @@ pub fn write(root: &Path, packages: &[(&Package, &Unpacked)]) -> fs::Result<()> 
     let base = root.join(PLACE);
     for folder in ["info", "triggers", "updates", "alternatives", "parts"] {
         fs::create_dir(&base.join(folder))?;
+        fs::set_mode(&base.join(folder), 0o755)?;
     }
     let mut status = String::new();
     let mut triggers = Triggers::default();
@@ -27,28 +28,29 @@ pub fn write(root: &Path, packages: &[(&Package, &Unpacked)]) -> fs::Result<()> 
         status += &stanza(package);
         let name = info_name(package);
         let info = |suffix: &str| base.join("info").join(format!("{name}.{suffix}"));
-        fs::write(&info("list"), unpacked.paths.join("\n") + "\n")?;
+        write_file(&info("list"), unpacked.paths.join("\n") + "\n")?;
         for file in &package.files {
             if !KEPT_ELSEWHERE.contains(&file.name.as_str()) {
                 let path = info(&file.name);
                 fs::write(&path, &file.bytes)?;
-                set_mode(&path, if file.executable { 0o755 } else { 0o644 })?;
+                fs::set_mode(&path, if file.executable { 0o755 } else { 0o644 })?;
             }
         }
         triggers.add(&package.name, package.text("triggers").unwrap_or_default());
     }
-    fs::write(&base.join("status"), status)?;
-    fs::write(&base.join("available"), "")?;
-    fs::write(&base.join("info/format"), "1\n")?;
+    write_file(&base.join("status"), status)?;
+    write_file(&base.join("available"), "")?;
+    write_file(&base.join("info/format"), "1\n")?;
     for (name, text) in &triggers.files {
-        fs::write(&base.join("triggers").join(name), text)?;
+        write_file(&base.join("triggers").join(name), text)?;
     }
     Ok(())
 }
 
-fn set_mode(path: &Path, mode: u32) -> fs::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).at("change", path)
+/// Writes a file that everybody may read, whoever builds.
+fn write_file(path: &Path, bytes: impl AsRef<[u8]>) -> fs::Result<()> {
+    fs::write(path, bytes)?;
+    fs::set_mode(path, 0o644)
 }
 
 /// What files about a package are called: several architectures of some can be there.

@@ -35,6 +35,7 @@ done
 "$bb" hostname localhost
 "$bb" pivot_root . .mkimage/host
 cd /
+umask 022
 "/.mkimage/host$bb" umount -l /.mkimage/host
 exec /usr/bin/env -i \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

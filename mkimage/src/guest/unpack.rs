@@ -5,7 +5,7 @@
 
 use super::package::Package;
 use crate::deb::{self, Part};
-use crate::fs::{self, Context};
+use crate::fs;
 use crate::progress::Step;
 use crate::tools::for_each_parallel;
 use std::io::{self, Read};
@@ -40,7 +40,7 @@ pub struct Owner {
 /// When a package is damaged, or the disk is full.
 pub fn unpack(packages: &[&Package], root: &Path, epoch: u64) -> Result<Vec<Unpacked>, deb::Error> {
     deb::prepare_root(root)?;
-    set_mode(root, 0o755)?;
+    fs::set_mode(root, 0o755)?;
     let step = Step::items("unpacking packages", packages.len());
     let answers: Vec<Mutex<Unpacked>> = packages.iter().map(|_| Mutex::default()).collect();
     // Large ones first, so that no CPU is left with one at the end.
@@ -62,12 +62,6 @@ pub fn unpack(packages: &[&Package], root: &Path, epoch: u64) -> Result<Vec<Unpa
         .into_iter()
         .map(|answer| answer.into_inner().unwrap_or_else(PoisonError::into_inner))
         .collect())
-}
-
-/// Sets permissions, whatever the mask of the process is.
-fn set_mode(path: &Path, mode: u32) -> fs::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).at("change", path)
 }
 
 fn unpack_one(
@@ -96,7 +90,7 @@ fn unpack_one(
             // Several packages have it, or it is a link of the merged /usr.
             if !target.is_dir() {
                 entry.unpack_in(root)?;
-                set_mode(&target, mode).map_err(io::Error::other)?;
+                fs::set_mode(&target, mode).map_err(io::Error::other)?;
             }
         } else if kind.is_file() || kind.is_symlink() || kind.is_hard_link() {
             let there = target.read_link().ok();

@@ -210,6 +210,9 @@ pub fn deb(path: &str, content: &str) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.set_size(content.len() as u64);
     header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     tar.append_data(&mut header, path, content.as_bytes()).unwrap();
     let mut archive = ar::Builder::new(Vec::new());
     let data = tar.into_inner().unwrap();
