@@ -95,6 +95,12 @@ impl<'a> Package<'a> {
         })
     }
 
+    /// The rank of its priority: the more a system needs it, the smaller.
+    pub fn importance(&self) -> usize {
+        const RANKS: [&str; 4] = ["required", "important", "standard", "optional"];
+        RANKS.iter().position(|rank| *rank == self.priority).unwrap_or(RANKS.len())
+    }
+
     /// What must be there too: pre-dependencies, then dependencies.
     ///
     /// # Errors
@@ -170,6 +176,12 @@ impl<'a> Index<'a> {
     /// All versions of a real package.
     pub fn versions(&self, name: &str) -> &[PackageId] {
         self.by_name.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The newest version of a real package; of equals, the first.
+    pub fn newest(&self, name: &str) -> Option<PackageId> {
+        let version = |id: &PackageId| self.get(*id).map(|package| package.version);
+        self.versions(name).iter().copied().rev().max_by(|a, b| version(a).cmp(&version(b)))
     }
 
     /// The packages that satisfy a relation by providing its name, not by bearing it.

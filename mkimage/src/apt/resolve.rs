@@ -14,6 +14,7 @@ use resolvo::{
     UnsolvableOrCancelled, VersionSetId, VersionSetUnionId,
 };
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
@@ -185,14 +186,23 @@ impl<'i, 'a> Provider<'i, 'a> {
         })
     }
 
-    fn providers_by_name(&self, relation: &Relation<'_>) -> BTreeMap<&'a str, Vec<PackageId>> {
+    /// Who provides a name, in apt's order of preference: whose newest version does, by priority,
+    /// and of equals the last in the index.
+    fn providers_by_name(&self, relation: &Relation<'_>) -> Vec<(&'a str, Vec<PackageId>)> {
         let mut by_name: BTreeMap<&str, Vec<PackageId>> = BTreeMap::new();
         for id in self.index.providers(relation) {
             if let Some(package) = self.index.get(id) {
                 by_name.entry(package.name).or_default().push(id);
             }
         }
-        by_name
+        let mut all: Vec<_> = by_name.into_iter().collect();
+        all.sort_by_cached_key(|(name, ids)| {
+            let newest = self.index.newest(name);
+            let package = newest.and_then(|id| self.index.get(id));
+            let is_old = newest.is_none_or(|id| !ids.contains(&id));
+            (is_old, package.map(|package| package.importance()), Reverse(newest))
+        });
+        all
     }
 
     /// Requirements and conflicts of one package, as the recipe lets them count.
@@ -408,6 +418,21 @@ mod tests {
         assert!(names.contains(&"postfix 3".to_owned()) && !names.contains(&"exim 4".to_owned()));
         let error = solve(&archive(), &request(&["postfix", "exim"])).unwrap_err();
         assert!(error.contains("can't be installed together"), "{error}");
+    }
+
+    #[test]
+    fn among_providers_apts_order_counts() {
+        let text = [
+            stanza("a", "1", "Provides: v\nPriority: optional\n"),
+            stanza("old", "1", "Provides: v\nPriority: required\n"),
+            stanza("old", "2", "Priority: required\n"),
+            stanza("b", "1", "Provides: v\nPriority: optional\n"),
+            stanza("c", "1", "Provides: v\nPriority: extra\n"),
+        ];
+        assert_eq!(solve(&text.concat(), &request(&["v"])).unwrap(), ["b 1"]);
+        let important =
+            text.concat().replace("optional\n\nPackage: old", "important\n\nPackage: old");
+        assert_eq!(solve(&important, &request(&["v"])).unwrap(), ["a 1"]);
     }
 
     #[test]

@@ -4,13 +4,14 @@ use crate::apt::index::Index;
 use crate::apt::resolve::{self, Request};
 use crate::error::Error;
 use crate::fs;
+use crate::glob::Globs;
 use crate::lock::{Lock, Locked, LockedSuite};
 use crate::net::archive::{Archive, Suite};
 use crate::progress;
 use crate::project::Project;
 use crate::recipe::{Kind, Recipe};
 use crate::scratch::Scratch;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Which packages may move to newer versions than the present lock's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +84,11 @@ fn for_each(
     Ok(())
 }
 
-fn read_suites(archive: &Archive, recipe: &Recipe) -> Result<Vec<Suite>, Error> {
+/// Reads the suites of a recipe from the archive.
+///
+/// # Errors
+/// When the archive can't be read or verified.
+pub fn read_suites(archive: &Archive, recipe: &Recipe) -> Result<Vec<Suite>, Error> {
     let base = &recipe.base;
     let read = |name: &String| Ok(archive.suite(name, &base.components, &base.arch)?);
     base.suites.iter().map(read).collect()
@@ -111,22 +116,19 @@ fn lock_one(recipe: &Recipe, suites: &[Suite], update: &Update) -> Result<(), Er
 }
 
 /// The packages that a recipe means, given the archive's present state.
-fn resolve_recipe(
+///
+/// # Errors
+/// When the index is malformed, or the recipe can't be satisfied.
+pub fn resolve_recipe(
     recipe: &Recipe,
     suites: &[Suite],
     old: Option<&Lock>,
     update: &Update,
 ) -> Result<Vec<Locked>, Error> {
-    let mut index = Index::default();
-    for text in suites.iter().flat_map(|suite| &suite.indices) {
-        index.add(&text.text, &recipe.base.arch, text.origin)?;
-    }
+    let index = index(recipe, suites)?;
     let kept = old.iter().flat_map(|old| &old.packages).filter(|p| update.keeps(&p.name));
-    let listed = recipe.packages.iter().map(|(n, s)| (n.clone(), s.follow.clone()));
-    // A guest is a whole system: what every system has comes without being listed.
-    let base = if recipe.kind == Kind::Guest { index.required() } else { BTreeSet::new() };
     let request = Request {
-        packages: base.into_iter().map(|name| (name.to_owned(), None)).chain(listed).collect(),
+        packages: wanted(recipe, &index),
         exclude: recipe.exclude.clone(),
         keep: kept.map(|p| (p.name.clone(), p.version.clone())).collect(),
     };
@@ -138,4 +140,24 @@ fn resolve_recipe(
         _ => Error::Resolve { recipe: recipe.path.clone(), source },
     })?;
     Ok(ids.into_iter().filter_map(|id| index.get(id)).map(Locked::from).collect())
+}
+
+/// The packages of suites that fit a recipe's machine.
+///
+/// # Errors
+/// When an index is malformed.
+pub fn index<'a>(recipe: &Recipe, suites: &'a [Suite]) -> Result<Index<'a>, Error> {
+    let mut index = Index::default();
+    for text in suites.iter().flat_map(|suite| &suite.indices) {
+        index.add(&text.text, &recipe.base.arch, text.origin)?;
+    }
+    Ok(index)
+}
+
+/// The packages that a recipe asks for, each with the dependencies to follow.
+pub fn wanted(recipe: &Recipe, index: &Index<'_>) -> BTreeMap<String, Option<Globs>> {
+    let listed = recipe.packages.iter().map(|(n, s)| (n.clone(), s.follow.clone()));
+    // A guest is a whole system: what every system has comes without being listed.
+    let base = if recipe.kind == Kind::Guest { index.required() } else { BTreeSet::new() };
+    base.into_iter().map(|name| (name.to_owned(), None)).chain(listed).collect()
 }
