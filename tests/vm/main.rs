@@ -13,6 +13,7 @@ mod load;
 mod media;
 mod networks;
 mod qcow2;
+mod recipes;
 mod refusals;
 mod shares;
 mod toolstack;
