@@ -6,24 +6,18 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::time::Duration;
 
-use mkimage::disk::content;
-use mkimage::qemu::{Boot, Machine};
-use mkimage::recipe::Size;
 use mkimage::stage::initramfs::Initramfs;
 use xenolith_tests::images::{self, Images};
-use xenolith_tests::workbench::{self, Folder};
-use xenolith_tests::xen::{self, xen};
+use xenolith_tests::workbench::Folder;
 
-use crate::machine::{Bench, counting, probe};
+use crate::machine::{Bench, probe};
 use crate::said::{self, Probes};
+use crate::sides::{self, Job, Side};
 use crate::{line, ratio};
 
-/// For all that a machine does, on a slow host.
-const PATIENCE: Duration = Duration::from_secs(900);
-/// How many more guests start when the first one runs.
-const FURTHER: u64 = 3;
+/// How many more guests start when two of them run.
+const FURTHER: i64 = 3;
 /// What QEMU says when a vCPU is entered.
 const ENTERED: &str = "vmrun! ";
 
@@ -60,30 +54,23 @@ available() {
     echo 3 >/proc/sys/vm/drop_caches
     echo \"available $1: $(grep MemAvailable /proc/meminfo | tr -dc 0-9) KiB\"
 }
-available before
-for number in 4 5 6; do
+for number in 4 5 6 7; do
     sed \"s/2b3a4c5d6e7f/00000000000$number/; s/web/web$number/\" web.cfg >more.cfg
     ./probe until 'another' /local/domain/$number/data/ready TOOL create /bench/more.cfg
+    [ $number = 4 ] && available before
 done
 available after
 ./probe events
-echo 'PROBE, all'
 ";
-
-/// Which hypervisor, toolstack and store.
-#[derive(Clone, Copy, Debug)]
-enum Side {
-    Ours,
-    Xens,
-}
 
 /// What was counted on one side.
 struct Counts {
     probes: Probes,
     /// VM entries of the first guest that ran.
     entries: u64,
-    /// Memory of the control domain that each of the following guests takes, in KiB.
-    memory_kib: u64,
+    /// Memory of the control domain that each of the following guests takes, in KiB; less than
+    /// nothing if something else gave back more meanwhile.
+    memory_kib: i64,
 }
 
 /// Measures and prints.
@@ -113,68 +100,22 @@ pub fn print(bench: &Bench) -> Result<(), Box<dyn Error>> {
 
 fn count(images: &Images, side: Side) -> Result<Counts, Box<dyn Error>> {
     let folder = Folder::new(&format!("guests-{side:?}"));
-    let probe = probe(&images::project())?;
     let mut ramdisk = Initramfs::default();
     ramdisk.device("dev/console", 5, 1);
-    ramdisk.file("init", &probe, true);
+    ramdisk.file("init", &probe(&images::project())?, true);
     let mut files = Initramfs::default();
-    files.file("bench/probe", &probe, true);
-    files.file("bench/kernel", &images.file(content::KERNEL), false);
     files.bytes("bench/ramdisk", ramdisk.archive(0)?);
     files.bytes("bench/web.cfg", CONFIG);
     let log = folder.file("entries");
-    let machine = Machine::new(&images.tools, boot(images, &folder, side, files))
-        .memory(Size::mib(1536))
-        .cpus(1)
-        .nic(None);
-    let machine = match side {
-        Side::Ours => machine,
-        Side::Xens => xen::machine(machine),
-    };
     // Of what QEMU would tell about code, nothing but entries and exits is left.
-    let machine = counting(machine).args(["-d", "in_asm", "-dfilter", "0+1", "-D"]);
-    let machine = machine.args([log.display().to_string()]);
-    let mut running = machine.start()?;
-    running.wait_for("PROBE, all", PATIENCE)?;
-    let said = running.console();
-    drop(running);
-    let available = |when| said::number::<u64>(&said, &format!("available {when}: "));
-    let taken = available("before")?.saturating_sub(available("after")?);
+    let arguments = ["-d", "in_asm", "-dfilter", "0+1", "-D"].map(str::to_owned).into_iter();
+    let arguments = arguments.chain([log.display().to_string()]).collect();
+    let job = Job { files, script: SCRIPT.to_owned(), arguments };
+    let said = sides::run(images, &folder, side, job)?;
+    let available = |when| said::number::<i64>(&said, &format!("available {when}: "));
+    let taken = available("before")? - available("after")?;
     let probes = said::probes(&said)?;
     Ok(Counts { probes, entries: entries(&log)?, memory_kib: taken / FURTHER })
-}
-
-fn boot(images: &Images, folder: &Folder, side: Side, mut files: Initramfs) -> Boot {
-    let kernel = images.file(content::KERNEL);
-    match side {
-        Side::Ours => {
-            let script = format!(
-                "#!/bench/busybox sh
-/bench/busybox --install -s /bench
-export PATH=/bench:/usr/bin
-until xm list >/dev/null 2>&1; do usleep 200000; done
-exec >/dev/hvc0 2>&1
-{}",
-                SCRIPT.replace("TOOL", "xm")
-            );
-            let init = "#!/bench/busybox sh\n/bench/busybox sh /bench/script &\nexec /init\n";
-            let busybox = images.tools.file("usr/bin/busybox");
-            files.file("bench/busybox", &busybox.unwrap_or_else(|error| panic!("{error}")), true);
-            files.device("dev/null", 1, 3);
-            files.file("bench/init", &folder.script("init", init), true);
-            files.bytes("bench/script", script);
-            let initramfs = workbench::beside(images, folder, &files);
-            let line = "console=hvc0 quiet rdinit=/bench/init".to_owned();
-            let modules = vec![(kernel, line), (initramfs, String::new())];
-            images.hypervisor("console=com1 dom0_mem=640M", modules)
-        }
-        Side::Xens => {
-            let script = format!("{}exec >/dev/hvc0 2>&1\n{}", xen::DAEMONS, SCRIPT);
-            let initramfs = xen().control_domain(folder, &script.replace("TOOL", "xl"), files);
-            let line = "console=hvc0 quiet".to_owned();
-            xen().boot(folder, "dom0_mem=640M", vec![(kernel, line), (initramfs, String::new())])
-        }
-    }
 }
 
 /// How often the first vCPU was entered that isn't the control domain's, which is the very first.

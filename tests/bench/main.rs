@@ -6,6 +6,7 @@
 //! alternating.
 
 mod boot;
+mod devices;
 mod disks;
 mod factory;
 mod guests;
@@ -13,6 +14,7 @@ mod idle;
 mod machine;
 mod process;
 mod said;
+mod sides;
 mod store;
 
 use std::error::Error;
@@ -31,9 +33,10 @@ enum Section {
 }
 
 /// What is measured, by name.
-const SECTIONS: [(&str, Section); 5] = [
+const SECTIONS: [(&str, Section); 6] = [
     ("boot", Section::Machines(boot::print)),
     ("guests", Section::Machines(guests::print)),
+    ("devices", Section::Machines(devices::print)),
     ("disks", Section::Machines(disks::print)),
     ("store", Section::Machines(store::print)),
     ("factory", Section::Host(factory::print)),

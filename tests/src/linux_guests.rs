@@ -38,19 +38,8 @@ impl<'a> Guests<'a> {
 
     /// Adds a RAM disk with modules, by their names, and a script that ends with the guest.
     pub fn ramdisk(&mut self, folder: &Folder, name: &str, modules: &[&str], script: &str) {
-        let mut disk = Initramfs::default();
-        disk.device("dev/console", 5, 1);
-        let busybox = self.images.tools.file("usr/bin/busybox");
-        disk.file("busybox", &busybox.unwrap_or_else(|error| panic!("{error}")), true);
-        let init = folder.file(&format!("{name}.init"));
-        std::fs::write(&init, format!("{PRELUDE}{script}\npoweroff -f\n")).expect("the script");
-        disk.file("init", &init, true);
-        for (number, path) in modules_of_kernel(modules).iter().enumerate() {
-            let file = path.file_name().unwrap_or_default().to_string_lossy();
-            disk.file(&format!("modules/{number:02}-{file}"), path, false);
-        }
-        let archive = disk.archive(0).unwrap_or_else(|error| panic!("{error}"));
-        self.files.bytes(&inner(name), archive);
+        let disk = archive(self.images, folder, name, modules, script, Initramfs::default());
+        self.files.bytes(&inner(name), disk);
     }
 
     /// Adds any file of the control domain, by its path.
@@ -66,6 +55,27 @@ impl<'a> Guests<'a> {
 
 fn inner(name: &str) -> String {
     format!("{}/{name}", PLACE.trim_start_matches('/'))
+}
+
+/// A RAM disk with modules, by their names, a script that ends with the guest, and more files.
+pub fn archive(
+    images: &Images,
+    folder: &Folder,
+    name: &str,
+    modules: &[&str],
+    script: &str,
+    mut disk: Initramfs,
+) -> Vec<u8> {
+    disk.device("dev/console", 5, 1);
+    let busybox = images.tools.file("usr/bin/busybox");
+    disk.file("busybox", &busybox.unwrap_or_else(|error| panic!("{error}")), true);
+    let init = format!("{PRELUDE}{script}\npoweroff -f\n");
+    disk.file("init", &folder.script(&format!("{name}.init"), &init), true);
+    for (number, path) in modules_of_kernel(modules).iter().enumerate() {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        disk.file(&format!("modules/{number:02}-{file}"), path, false);
+    }
+    disk.archive(0).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Modules of the appliance's kernel, by their names.

@@ -6,6 +6,9 @@
 //! | as PID 1, of a guest | tells the store that user space runs, and waits for ever |
 //! | `run NAME COMMAND...` | how long a command takes |
 //! | `until NAME NODE COMMAND...` | how long it takes until a node of the store is written |
+//! | `phases FOLDER NODE...` | how long it takes from one node's appearance to the next's |
+//! | `tell NODE` | of a guest: writes a node of its own |
+//! | `copies DOMAIN` | how long [`ROUNDS`] copies of the page take that a guest grants for its store |
 //! | `events` | how long [`ROUNDS`] round trips of events take, between two ports of this domain |
 //! | `store` | how long many requests to the store take, by kind ([`store`]) |
 
@@ -17,8 +20,12 @@ use std::io::{Read, Write};
 use std::process::Command;
 
 use rustix::mount::{MountFlags, mount};
+use xen_abi::PAGE_SIZE;
+use xen_abi::grant_table::TAB_RESERVED_XENSTORE;
 use xen_abi::io::xs_wire::MessageType;
+use xenctl::Piece;
 use xenctl::evtchn::EventChannels;
+use xenctl::gntdev::Grants;
 use xenstore::client::{Client, Tx};
 use xenstore::wire;
 
@@ -40,9 +47,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             said(name, start);
         }
         ["until", name, node, command @ ..] => until(name, node, command)?,
+        ["phases", folder, nodes @ ..] => phases(folder, nodes)?,
+        ["tell", node] => tell(&format!("data/{node}"))?,
+        ["copies", domain] => copies(domain.parse()?)?,
         ["events"] => events()?,
         ["store"] => store::measure()?,
-        _ => return Err("call it with `run`, `until`, `events` or `store`".into()),
+        _ => return Err(format!("{words:?}: main.rs says what there is").into()),
     }
     Ok(())
 }
@@ -67,6 +77,35 @@ fn until(name: &str, node: &str, command: &[&str]) -> Result<(), Box<dyn Error>>
         store.event(None)?;
     }
     said(name, start);
+    Ok(())
+}
+
+fn phases(folder: &str, nodes: &[&str]) -> Result<(), Box<dyn Error>> {
+    let mut store = Client::connect()?;
+    store.watch(folder, "phase")?;
+    let mut start = None;
+    for name in nodes {
+        while store.read(Tx::NONE, &format!("{folder}/{name}"))?.is_none() {
+            store.event(None)?;
+        }
+        let last = start.replace(clock::now());
+        if let Some(last) = last {
+            said(name, last);
+        }
+    }
+    Ok(())
+}
+
+fn copies(domain: u16) -> Result<(), Box<dyn Error>> {
+    let grants = Grants::open()?;
+    let page = u16::try_from(PAGE_SIZE)?;
+    let page = [Piece { reference: TAB_RESERVED_XENSTORE, offset: 0, length: page }];
+    let mut bytes = [0; PAGE_SIZE];
+    let start = clock::now();
+    for _ in 0..ROUNDS {
+        grants.copy_in(domain, &page, &mut bytes)?;
+    }
+    said("copies", start);
     Ok(())
 }
 
@@ -96,14 +135,20 @@ fn events() -> Result<(), Box<dyn Error>> {
 fn guest() -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all("/dev")?;
     mount("devtmpfs", "/dev", "devtmpfs", MountFlags::empty(), None)?;
-    let mut store = File::options().read(true).write(true).open("/dev/xen/xenbus")?;
-    let payload = format!("{READY}\0yes");
-    store.write_all(&wire::encode(MessageType::WRITE, 1, 0, payload.as_bytes()))?;
-    let mut answer = [0; wire::HEAD_BYTES];
-    store.read_exact(&mut answer)?;
+    tell(READY)?;
     loop {
         std::thread::park();
     }
+}
+
+/// Writes a node of this guest.
+fn tell(node: &str) -> Result<(), Box<dyn Error>> {
+    let mut store = File::options().read(true).write(true).open("/dev/xen/xenbus")?;
+    let payload = format!("{node}\0yes");
+    store.write_all(&wire::encode(MessageType::WRITE, 1, 0, payload.as_bytes()))?;
+    let mut answer = [0; wire::HEAD_BYTES];
+    store.read_exact(&mut answer)?;
+    Ok(())
 }
 
 mod clock {
