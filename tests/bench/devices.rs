@@ -28,15 +28,9 @@ const FRONTENDS: [&str; 2] = ["xen-blkfront", "xen-netfront"];
 /// Modules that Debian's control domain loads; ours does so by itself.
 const BACKENDS: [&str; 6] = ["loop", "xen-blkback", "llc", "stp", "bridge", "xen-netback"];
 
-const CONFIG: &str = r#"
-type = "pvh"
-name = "web"
-uuid = "5f0b1c5e-7d8e-4f6a-9c1d-2b3a4c5d6e7f"
-kernel = "/bench/kernel"
-ramdisk = "/bench/ramdisk"
+/// What the guest has.
+const DEVICES: &str = r#"
 memory = 192
-vcpus = 1
-extra = "console=hvc0 quiet"
 disk = ["vdev=xvda,access=rw,BLOCK_SCRIPTtarget=/dev/loop5"]
 vif = ["mac=00:16:3e:01:02:03,bridge=lan,script=VIF_SCRIPT"]
 "#;
@@ -120,7 +114,9 @@ fn count(images: &Images, side: Side) -> Result<Probes, Box<dyn Error>> {
     let mut files = Initramfs::default();
     files.bytes("bench/ramdisk", guest);
     let config = |scripts: [(&str, &str); 2]| {
-        scripts.iter().fold(CONFIG.to_owned(), |config, (word, path)| config.replace(word, path))
+        scripts
+            .iter()
+            .fold(sides::config(DEVICES), |config, (word, path)| config.replace(word, path))
     };
     match side {
         Side::Ours => {

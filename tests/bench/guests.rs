@@ -21,19 +21,6 @@ const FURTHER: i64 = 3;
 /// What QEMU says when a vCPU is entered.
 const ENTERED: &str = "vmrun! ";
 
-/// The guest: the kernel of the appliance, and a PID 1 that tells the store that it runs. Its UUID
-/// is given, because machines that count have no random numbers for minutes.
-const CONFIG: &str = r#"
-type = "pvh"
-name = "web"
-uuid = "5f0b1c5e-7d8e-4f6a-9c1d-2b3a4c5d6e7f"
-kernel = "/bench/kernel"
-ramdisk = "/bench/ramdisk"
-memory = 128
-vcpus = 1
-extra = "console=hvc0 quiet"
-"#;
-
 /// What the control domain does, with the tool's name for `TOOL`. A guest that is destroyed is
 /// waited for.
 const SCRIPT: &str = "
@@ -102,10 +89,11 @@ fn count(images: &Images, side: Side) -> Result<Counts, Box<dyn Error>> {
     let folder = Folder::new(&format!("guests-{side:?}"));
     let mut ramdisk = Initramfs::default();
     ramdisk.device("dev/console", 5, 1);
+    // It tells the store that it runs.
     ramdisk.file("init", &probe(&images::project())?, true);
     let mut files = Initramfs::default();
     files.bytes("bench/ramdisk", ramdisk.archive(0)?);
-    files.bytes("bench/web.cfg", CONFIG);
+    files.bytes("bench/web.cfg", sides::config("memory = 128\n"));
     let log = folder.file("entries");
     // Of what QEMU would tell about code, nothing but entries and exits is left.
     let arguments = ["-d", "in_asm", "-dfilter", "0+1", "-D"].map(str::to_owned).into_iter();

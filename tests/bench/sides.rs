@@ -19,6 +19,18 @@ const PATIENCE: Duration = Duration::from_secs(900);
 /// What a job's script says at its end.
 const DONE: &str = "PROBE, all";
 
+/// The guest: the kernel of the appliance on one vCPU. Its UUID is given, because machines that count
+/// have no random numbers for minutes.
+const GUEST: &str = r#"
+type = "pvh"
+name = "web"
+uuid = "5f0b1c5e-7d8e-4f6a-9c1d-2b3a4c5d6e7f"
+kernel = "/bench/kernel"
+ramdisk = "/bench/ramdisk"
+vcpus = 1
+extra = "console=hvc0 quiet"
+"#;
+
 /// Which hypervisor, toolstack and store.
 #[derive(Clone, Copy, Debug)]
 pub enum Side {
@@ -37,6 +49,11 @@ pub struct Job {
     pub script: String,
     /// For QEMU.
     pub arguments: Vec<String>,
+}
+
+/// A guest's config, with more lines at its end.
+pub fn config(more: &str) -> String {
+    format!("{GUEST}{more}")
 }
 
 /// Does a job; what its control domain said meanwhile.
