@@ -13,10 +13,17 @@ pub struct Transaction {
     base: Tree,
     working: Tree,
     reads: Reads,
-    orders: Vec<Order>,
+    orders: Vec<Asked>,
     changes: Vec<Change>,
     /// It can't end well: its snapshot was lost with an earlier store.
     lost: bool,
+}
+
+/// An order, and its answer: which may hang on how much its sender owns anywhere.
+#[derive(Debug)]
+enum Asked {
+    Done(Order),
+    OverQuota(Order),
 }
 
 impl Transaction {
@@ -56,9 +63,18 @@ impl Transaction {
         if !who.is_privileged() && self.orders.len() >= quota.changes {
             return Err(Error::NoSpace);
         }
-        if let Some(change) = self.view(clock, who, quota).change(&order)? {
-            self.changes.push(change);
-            self.orders.push(order);
+        match self.view(clock, who, quota).change(&order) {
+            Ok(Some(change)) => {
+                self.changes.push(change);
+                self.orders.push(Asked::Done(order));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                if is_over_quota(error) {
+                    self.orders.push(Asked::OverQuota(order));
+                }
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -87,9 +103,17 @@ impl Transaction {
         let mut tree = current.clone();
         let mut view = View { tree: &mut tree, clock, who, quota, reads: None };
         let mut changes = Vec::new();
-        for order in &self.orders {
-            changes.extend(view.change(order)?);
+        for asked in &self.orders {
+            match asked {
+                Asked::Done(order) => changes.extend(view.change(order)?),
+                Asked::OverQuota(order) if view.change(order).is_err_and(is_over_quota) => {}
+                Asked::OverQuota(_) => return Err(Error::Conflict),
+            }
         }
         Ok((tree, changes))
     }
+}
+
+fn is_over_quota(error: Error) -> bool {
+    error == Error::NoSpace
 }

@@ -182,6 +182,22 @@ fn guests_have_quotas() {
 }
 
 #[test]
+fn a_refusal_that_no_longer_holds_ends_no_transaction_well() {
+    let mut bench = Bench::new();
+    let guest = bench.guest(3);
+    for (others, end) in [("2", refused(Error::Conflict)), ("none", Ok("OK\0".into()))] {
+        bench.ask(guest, MessageType::MKDIR, 0, "1/2/3/4/5/6/7\0").unwrap();
+        bench.ask(guest, MessageType::MKDIR, 0, "elsewhere\0").unwrap_err();
+        let begun = bench.ask(guest, MessageType::TRANSACTION_START, 0, "\0").unwrap();
+        let tx = begun.trim_end_matches('\0').parse().unwrap();
+        let full = bench.ask(guest, MessageType::MKDIR, tx, "elsewhere\0");
+        assert_eq!(full, refused(Error::NoSpace));
+        bench.ask(guest, MessageType::RM, 0, &format!("1/{others}\0")).unwrap();
+        assert_eq!(bench.ask(guest, MessageType::TRANSACTION_END, tx, "T\0"), end);
+    }
+}
+
+#[test]
 fn transactions_end_or_begin_again() {
     let mut bench = Bench::new();
     let control = bench.control;
