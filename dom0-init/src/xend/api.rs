@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use tokio::net::UnixListener;
 
-use super::changes;
+use super::changes::{self, parse};
 use super::messages::Refusal;
 use super::toolstack::Toolstack;
 use super::{SOCKET, Shared, lock};
@@ -88,7 +88,7 @@ fn act(
     match (method, parts.as_slice()) {
         (&Method::GET, ["v1", "domains"]) => json(&toolstack.domains()?),
         (&Method::POST, ["v1", "domains"]) => {
-            let create = serde_json::from_slice(body).context("the request isn't understood")?;
+            let create = parse(body)?;
             json(&toolstack.create(create)?)
         }
         (&Method::GET, ["v1", "domains", name, "vifs"]) => {
@@ -97,7 +97,7 @@ fn act(
         }
         (&Method::POST, ["v1", "domains", name, "vifs"]) => {
             let domain = toolstack.find(name)?;
-            let attach = serde_json::from_slice(body).context("the request isn't understood")?;
+            let attach = parse(body)?;
             json(&toolstack.attach_vif(domain, attach)?)
         }
         (&Method::DELETE, ["v1", "domains", name, "vifs", which]) => {
@@ -107,37 +107,19 @@ fn act(
         }
         (&Method::GET, ["v1", "managed"]) => json(&toolstack.managed()),
         (&Method::POST, ["v1", "managed"]) => {
-            let create = serde_json::from_slice(body).context("the request isn't understood")?;
+            let create = parse(body)?;
             json(&toolstack.define(create)?)
         }
         (&Method::POST, ["v1", "managed", name, "start"]) => {
-            let start = serde_json::from_slice(body).context("the request isn't understood")?;
+            let start = parse(body)?;
             json(&toolstack.start_managed(name, &start)?)
         }
         (&Method::DELETE, ["v1", "managed", name]) => {
             toolstack.delete(name)?;
             Ok("{}".to_owned())
         }
-        (&Method::POST, ["v1", "domains", name, action @ ..])
-            if !matches!(
-                action,
-                ["pause" | "unpause" | "shutdown" | "reboot" | "destroy"] | ["rename", _]
-            ) =>
-        {
-            changes::act(toolstack, name, action, body)?;
-            Ok("{}".to_owned())
-        }
         (&Method::POST, ["v1", "domains", name, action @ ..]) => {
-            let domain = toolstack.find(name)?;
-            match action {
-                ["pause"] => toolstack.pause(domain)?,
-                ["unpause"] => toolstack.unpause(domain)?,
-                ["shutdown"] => toolstack.ask(domain, "poweroff")?,
-                ["reboot"] => toolstack.ask(domain, "reboot")?,
-                ["destroy"] => toolstack.destroy(domain)?,
-                ["rename", new] => toolstack.rename(domain, new)?,
-                _ => bail!("there is no {path}"),
-            }
+            changes::act(toolstack, name, action, body)?;
             Ok("{}".to_owned())
         }
         _ => bail!("there is no {method} {path}"),

@@ -30,6 +30,12 @@ pub fn act(
     }
     let domain = toolstack.find(name)?;
     match action {
+        ["pause"] => toolstack.pause(domain),
+        ["unpause"] => toolstack.unpause(domain),
+        ["shutdown"] => toolstack.ask(domain, "poweroff"),
+        ["reboot"] => toolstack.ask(domain, "reboot"),
+        ["destroy"] => toolstack.destroy(domain),
+        ["rename", new] => toolstack.rename(domain, new),
         ["memory"] => toolstack.set_memory(domain, parse::<Memory>(body)?.mebibytes),
         ["max-memory"] => toolstack.set_max_memory(domain, parse::<Memory>(body)?.mebibytes),
         ["vcpus"] => toolstack.set_vcpus(domain, parse::<Vcpus>(body)?.count),
@@ -48,6 +54,10 @@ pub fn act(
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> anyhow::Result<T> {
+/// What a request's body says.
+///
+/// # Errors
+/// When it says something else.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> anyhow::Result<T> {
     serde_json::from_slice(body).context("the request isn't understood")
 }

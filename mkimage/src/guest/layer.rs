@@ -1,6 +1,7 @@
 //! The configured system of a recipe's packages: an archive in the cache, named after everything
 //! that it is made from. What a recipe changes afterwards is applied to it without root.
 
+use super::Inputs;
 use super::configure;
 use super::database;
 use super::package::Package;
@@ -10,85 +11,69 @@ use super::unpack::{self, Owner};
 use crate::error::Error;
 use crate::fs::{self, Context};
 use crate::hash::{Hasher, Sha256};
-use crate::lock::Lock;
 use crate::output;
 use crate::progress::Step;
-use crate::project::Project;
-use crate::recipe::{Guest, Recipe};
 use crate::scratch::{self, Scratch};
 use crate::tools::{Tools, for_each_parallel};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// Names the configured system: the packages, what is asked of them, and how they are configured.
-pub fn key(lock: &Lock, guest: &Guest, epoch: u64) -> Sha256 {
-    let mut hasher = Hasher::default();
-    hasher.part(env!("MKIMAGE_GUEST_SOURCES")).part(lock.digest().bytes());
-    hasher.part(epoch.to_le_bytes());
-    for (question, answer) in &guest.debconf {
-        hasher.part(question).part(format!("{answer:?}"));
+impl Inputs<'_> {
+    /// Names the configured system: the packages, what is asked of them, and how they are configured.
+    fn system_key(&self) -> Sha256 {
+        let mut hasher = Hasher::default();
+        hasher.part(env!("MKIMAGE_GUEST_SOURCES")).part(self.lock.digest().bytes());
+        hasher.part(self.epoch.to_le_bytes());
+        for (question, answer) in &self.guest.debconf {
+            hasher.part(question).part(format!("{answer:?}"));
+        }
+        for module in &self.guest.initramfs.modules {
+            hasher.part("module").part(module);
+        }
+        for hook in &self.guest.hooks {
+            hasher.part("hook").part(format!("{:?}", hook.run));
+        }
+        hasher.finish()
     }
-    for module in &guest.initramfs.modules {
-        hasher.part("module").part(module);
+
+    /// The configured system's archive, made unless it is there. The caller holds the cache's lock.
+    ///
+    /// # Errors
+    /// As [`Self::make_system`].
+    pub(super) fn system(&self, tools: &Tools) -> Result<PathBuf, Error> {
+        let systems = self.project.cache().root().join("systems");
+        let path = systems.join(format!("{}.tar", self.system_key().short()));
+        if !path.is_file() {
+            fs::create_dir(&systems)?;
+            scratch::remove_left(&systems)?;
+            self.make_system(tools, &path)?;
+        }
+        output::forget_old(&path);
+        Ok(path)
     }
-    for hook in &guest.hooks {
-        hasher.part("hook").part(format!("{:?}", hook.run));
+
+    /// Makes the configured system's archive at a path. The caller holds the cache's lock.
+    ///
+    /// # Errors
+    /// When a package can't be fetched, unpacked or configured.
+    pub(super) fn make_system(&self, tools: &Tools, path: &Path) -> Result<(), Error> {
+        let debs = self.project.archive()?.fetch(&self.recipe.name, &self.lock.packages)?;
+        let work = Work::new(tools, &self.project.cache().root().join("work"))?;
+        let packages = read(&debs)?;
+        let owners = unpack(&packages, &work, self.epoch)?;
+        let plan = plan::plan(&packages);
+        let script = configure::script(&packages, &plan, &owners, self.guest, self.epoch);
+        let scratch = Scratch::new(path)?;
+        let _step = Step::spinner("configuring packages");
+        let sandbox = Sandbox::new(tools, &work.root(), &work.log());
+        sandbox.run("configuring the packages", &script, |output| {
+            let mut file = std::fs::File::create(scratch.path())?;
+            std::io::copy(output, &mut file).map(drop)
+        })?;
+        Ok(scratch.finish()?)
     }
-    hasher.finish()
 }
 
-/// The configured system's archive, made unless it is there. The caller holds the cache's lock.
-///
-/// # Errors
-/// When a package can't be fetched, unpacked or configured.
-pub fn prepare(
-    project: &Project,
-    tools: &Tools,
-    recipe: &Recipe,
-    guest: &Guest,
-    lock: &Lock,
-    epoch: u64,
-) -> Result<PathBuf, Error> {
-    let cache = project.cache();
-    let name = key(lock, guest, epoch).short();
-    let path = cache.root().join("systems").join(format!("{name}.tar"));
-    if !path.is_file() {
-        let systems = cache.root().join("systems");
-        fs::create_dir(&systems)?;
-        scratch::remove_left(&systems)?;
-        make(project, tools, recipe, guest, lock, epoch, &path)?;
-    }
-    output::forget_old(&path);
-    Ok(path)
-}
-
-/// Makes a configured system's archive at a path. The caller holds the cache's lock.
-///
-/// # Errors
-/// When a package can't be fetched, unpacked or configured.
-pub fn make(
-    project: &Project,
-    tools: &Tools,
-    recipe: &Recipe,
-    guest: &Guest,
-    lock: &Lock,
-    epoch: u64,
-    path: &Path,
-) -> Result<(), Error> {
-    let debs = project.archive()?.fetch(&recipe.name, &lock.packages)?;
-    let work = Work::new(tools, &project.cache().root().join("work"))?;
-    let packages = read(&debs)?;
-    let owners = unpack(&packages, &work, epoch)?;
-    let script = configure::script(&packages, &plan::plan(&packages), &owners, guest, epoch);
-    let scratch = Scratch::new(path)?;
-    let _step = Step::spinner("configuring packages");
-    let sandbox = Sandbox::new(tools, &work.root(), &work.log());
-    sandbox.run("configuring the packages", &script, |output| {
-        let mut file = std::fs::File::create(scratch.path())?;
-        std::io::copy(output, &mut file).map(drop)
-    })?;
-    Ok(scratch.finish()?)
-}
 /// Reads what all packages say about themselves.
 fn read(debs: &[PathBuf]) -> Result<Vec<Package>, Error> {
     let found: Vec<Mutex<Option<Package>>> = debs.iter().map(|_| Mutex::default()).collect();

@@ -14,7 +14,7 @@ pub mod disk;
 pub mod first_boot;
 pub mod grub;
 pub mod inspect;
-pub mod layer;
+mod layer;
 pub mod no_sync;
 pub mod package;
 pub mod plan;
@@ -70,11 +70,12 @@ impl Built {
 }
 
 /// What one build works with.
-struct Plan<'a> {
+struct Inputs<'a> {
     project: &'a Project,
     recipe: &'a Recipe,
     guest: &'a Guest,
     lock: Lock,
+    /// What all clocks show, in seconds since 1970.
     epoch: u64,
 }
 
@@ -87,14 +88,14 @@ pub fn build(project: &Project, recipe: &Recipe, output: &Output) -> Result<Buil
     let Some(guest) = &recipe.guest else {
         return Err(recipe.wrong("kind", "this recipe makes no guest").into());
     };
-    let plan = Plan::new(project, recipe, guest)?;
-    let id = plan.id()?;
+    let inputs = Inputs::new(project, recipe, guest)?;
+    let id = inputs.id()?;
     let (folder, forms) = match output {
         Output::Folder(folder) => (folder.clone(), guest.formats()),
         // What comes from there is for us alone.
         Output::Cache => (project.cache().root().join("images").join(id.short()), &[Form::RAW][..]),
     };
-    let outputs = plan.outputs(&recipe.name, forms);
+    let outputs = inputs.outputs(&recipe.name, forms);
     let (mut names, manifest) = (files(&outputs), manifest_of(&recipe.name));
     let mut built = Built {
         files: names.iter().map(|name| folder.join(name)).collect(),
@@ -110,8 +111,8 @@ pub fn build(project: &Project, recipe: &Recipe, output: &Output) -> Result<Buil
         let _lock = project.cache().lock()?;
         // Another process may have built it while this one waited.
         if !stamp.is_current(id) {
-            let system = plan.system(&tools)?;
-            plan.write(&tools, &system, id, &outputs, &folder)?;
+            let system = inputs.system(&tools)?;
+            inputs.write(&tools, &system, id, &outputs, &folder)?;
             stamp.write(id)?;
             built.fresh = true;
         }
@@ -131,13 +132,13 @@ pub fn build_again(project: &Project, recipe: &Recipe, folder: &Path) -> Result<
     let Some(guest) = &recipe.guest else {
         return Err(recipe.wrong("kind", "this recipe makes no guest").into());
     };
-    let plan = Plan::new(project, recipe, guest)?;
+    let inputs = Inputs::new(project, recipe, guest)?;
     let tools = project.tools()?;
     let _lock = project.cache().lock()?;
     let system = folder.join("system.tar");
-    layer::make(project, &tools, recipe, guest, &plan.lock, plan.epoch, &system)?;
-    let outputs = plan.outputs("again", &[Form::RAW]);
-    plan.write(&tools, &system, plan.id()?, &outputs, folder)?;
+    inputs.make_system(&tools, &system)?;
+    let outputs = inputs.outputs("again", &[Form::RAW]);
+    inputs.write(&tools, &system, inputs.id()?, &outputs, folder)?;
     Ok(folder.join(Form::RAW.file(outputs.name)))
 }
 
@@ -151,16 +152,11 @@ fn manifest_of(name: &str) -> String {
     format!("{name}.manifest.json")
 }
 
-impl<'a> Plan<'a> {
+impl<'a> Inputs<'a> {
     fn new(project: &'a Project, recipe: &'a Recipe, guest: &'a Guest) -> Result<Self, Error> {
         let lock = project.lock(recipe)?;
         let epoch = output::epoch(guest.epoch.unwrap_or(0))?;
         Ok(Self { project, recipe, guest, lock, epoch })
-    }
-
-    /// The configured system's archive.
-    fn system(&self, tools: &Tools) -> Result<PathBuf, Error> {
-        layer::prepare(self.project, tools, self.recipe, self.guest, &self.lock, self.epoch)
     }
 
     /// A digest of everything that the image depends on.
