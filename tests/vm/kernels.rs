@@ -79,6 +79,8 @@ fn both_work(host: &mut Host, recipe: &str, version: &str) {
     let rate = 4.0 * 8.0 / (hundredths / 100.0);
     turns::say(&format!("{recipe}: {rate:.2} Mb/s of a card with rate=10Mb/s"));
     assert!(rate < 11.0, "{rate} Mb/s");
+    // Each queue would have the whole rate.
+    assert_eq!(host.shell("ls -d /sys/class/net/vif*/queues/tx-* | wc -l"), "2\n");
     for (_, name) in &names {
         host.shell(&format!("xm shutdown -w {name}"));
     }

@@ -87,21 +87,20 @@ impl Device {
         format!("/local/domain/0/error/{}/error", backend.trim_start_matches("/local/domain/0/"))
     }
 
-    /// Makes both ends appear at once.
+    /// Makes both ends appear at once; a guest doesn't see its end of an interface before
+    /// [`Self::offer`].
     ///
     /// # Errors
     /// As the store has it; neither is there then.
     pub fn add(&self, store: &mut Client, front: Nodes, back: Nodes) -> anyhow::Result<()> {
-        let guest = DomId(self.domain);
-        let entry = |domain, access| Permission { domain, access };
         let (frontend, backend) = (self.frontend(), self.backend());
         let initialising = XenbusState::INITIALISING.0.to_string();
         let front = common(front, "backend", &backend, "backend-id", 0, &initialising);
         let back = common(back, "frontend", &frontend, "frontend-id", self.domain, &initialising);
-        let ends = [
-            (&frontend, front, [entry(guest, Access::NONE), entry(DomId::CONTROL, Access::READ)]),
-            (&backend, back, [entry(DomId::CONTROL, Access::NONE), entry(guest, Access::READ)]),
-        ];
+        let (guest, control) = (DomId(self.domain), DomId::CONTROL);
+        let owner = if self.kind == Kind::Vif { control } else { guest };
+        let ends =
+            [(&frontend, front, shared(owner, control)), (&backend, back, shared(control, guest))];
         store.transact(|store, tx| {
             for (folder, nodes, permissions) in &ends {
                 store.remove(tx, folder)?;
@@ -112,6 +111,22 @@ impl Device {
                 }
             }
             Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Gives a guest its end. It hears of that, for it watches its devices.
+    ///
+    /// # Errors
+    /// As the store has it.
+    pub fn offer(&self, store: &mut Client) -> anyhow::Result<()> {
+        let frontend = self.frontend();
+        let permissions = shared(DomId(self.domain), DomId::CONTROL);
+        store.transact(|store, tx| {
+            for name in store.list(tx, &frontend)? {
+                store.set_permissions(tx, &format!("{frontend}/{name}"), &permissions)?;
+            }
+            store.set_permissions(tx, &frontend, &permissions)
         })?;
         Ok(())
     }
@@ -255,6 +270,12 @@ pub fn remove_all(store: &mut Client, domain: u16) -> anyhow::Result<()> {
         store_nodes::remove_backends(store, tx, domain)
     })?;
     forget(store, domain, &devices)
+}
+
+/// The permissions of what one writes and another may read.
+fn shared(writer: DomId, reader: DomId) -> [Permission; 2] {
+    let entry = |domain, access| Permission { domain, access };
+    [entry(writer, Access::NONE), entry(reader, Access::READ)]
 }
 
 fn common(

@@ -38,7 +38,7 @@ pub fn usual_mac(guest: Uuid, number: u32) -> Mac {
     Mac([a, b, c, d & 0x7f, e, f])
 }
 
-/// Makes an interface appear to a guest; [`connect`] it next.
+/// Makes an interface, which nobody uses yet; [`connect`] it next.
 ///
 /// # Errors
 /// When the host has no place for it.
@@ -73,7 +73,8 @@ pub fn add(
     device.add(store, front, back)
 }
 
-/// Waits until the kernel serves an interface, and connects it as its nodes say.
+/// Waits until the kernel serves an interface, connects it as its nodes say, and shows it to the
+/// guest.
 ///
 /// # Errors
 /// When the kernel doesn't serve it, or it can't be connected so.
@@ -93,6 +94,11 @@ pub fn connect(store: &mut Client, device: &Device) -> anyhow::Result<()> {
     };
     wait_until_there(&port)?;
     ports::connect(&port)?;
+    if wanted.rate.is_some() {
+        // The kernel limits each queue by itself.
+        store.write(Tx::NONE, &format!("{backend}/multi-queue-max-queues"), "1")?;
+    }
+    device.offer(store)?;
     // Now packets may pass.
     store.write(Tx::NONE, &format!("{backend}/hotplug-status"), "connected")?;
     Ok(())
