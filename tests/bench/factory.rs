@@ -32,7 +32,7 @@ rm -rf /var/tmp/system /var/tmp/image
 include=$(sed -n 's/^Package: //p' /archive/Packages | paste -sd,)
 mmdebstrap --quiet --mode=root --variant=required --format=directory --include="$include" \
     '' /var/tmp/system 'deb [trusted=yes] copy:/archive ./'
-mke2fs -q -F -t ext4 -d /var/tmp/system /var/tmp/image 4000m
+mke2fs -q -F -t ext4 -d /var/tmp/system /var/tmp/image 2g
 "#;
 const PEERS_PACKAGES: &str =
     "dpkg-query --admindir=/var/tmp/system/var/lib/dpkg -W -f '${Package} ${Version}\\n'";

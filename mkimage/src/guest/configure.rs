@@ -26,44 +26,50 @@ dpkg="dpkg --force-unsafe-io --force-confdef --force-confold"
 /// image keeps.
 const IDLE: &str = r#"
 idle='/usr/sbin/update-ca-certificates /usr/bin/ssh-keygen /usr/bin/mariadb-install-db'
-for program in $idle; do
+for program in /usr/sbin/depmod $idle; do
     if [ -e $program ]; then
         mv $program /.mkimage/
         printf '#!/bin/sh\n' >$program
         chmod 755 $program
     fi
 done
+busy_again() {
+    for program; do
+        parked=/.mkimage/${program##*/}
+        if [ -h $parked ] || [ -e $parked ]; then mv $parked $program; fi
+    done
+}
 "#;
 
 const BUSY_AGAIN: &str = r#"
-for program in $idle; do
-    if [ -e $program ]; then mv "/.mkimage/${program##*/}" $program; fi
-done
+busy_again /usr/sbin/depmod $idle
 if [ -e /usr/sbin/update-ca-certificates ]; then update-ca-certificates; fi
 "#;
 
-/// The initramfs is made once, at the end, for every kernel that is there.
-const INITRAMFS_LATER: &str = r"
+/// Each kernel's modules are listed and its initramfs made once; what packages ask for meanwhile
+/// counts for nothing.
+const INITRAMFS: &str = r"
 initramfs=/etc/initramfs-tools/update-initramfs.conf
 if [ -e $initramfs ]; then
     cp -p $initramfs /.mkimage/update-initramfs.conf
     echo update_initramfs=no >$initramfs
 fi
-";
-
-const INITRAMFS_NOW: &str = r"
-if [ -e $initramfs ]; then
-    cp -p /.mkimage/update-initramfs.conf $initramfs
+make_initramfs() {
     unset INITRD
     for image in /boot/vmlinuz-*; do
-        if [ -e $image ]; then
-            version=${image#/boot/vmlinuz-}
+        version=${image#/boot/vmlinuz-}
+        if [ -e $image ]; then depmod $version; fi
+        if [ -e $image ] && [ -e $initramfs ]; then
             update-initramfs -c -k $version
             # Names it /initrd.img, as the kernel's own scripts would have.
             linux-update-symlinks install $version $image
         fi
     done
-fi
+}
+";
+
+const INITRAMFS_DONE: &str = r"
+if [ -e $initramfs ]; then cp -p /.mkimage/update-initramfs.conf $initramfs; fi
 ";
 
 /// What remains is the system: everything, with its owners, in an order that is always the same.
@@ -107,16 +113,25 @@ pub fn script(
             named = true;
         }
     }
-    text += INITRAMFS_LATER;
+    text += INITRAMFS;
     text += &initramfs_modules(&guest.initramfs.modules);
     text += IDLE;
+    // A hook may change what is in the initramfs.
+    let beside = guest.hooks.is_empty() && !plan.initramfs.is_empty();
+    if beside {
+        let names = plan.initramfs.iter().filter_map(|at| packages.get(*at));
+        let names: Vec<&str> = names.map(|package| package.name.as_str()).collect();
+        let _ = writeln!(text, "$dpkg --configure {}", names.join(" "));
+        text += "busy_again /usr/sbin/depmod\nmake_initramfs & making=$!\n";
+    }
     text += "$dpkg --configure --pending\n";
     text += BUSY_AGAIN;
     for hook in &guest.hooks {
         let words: Vec<String> = hook.run.iter().map(|word| quoted(word)).collect();
         let _ = writeln!(text, "{}", words.join(" "));
     }
-    text += INITRAMFS_NOW;
+    text += if beside { "wait $making\n" } else { "make_initramfs\n" };
+    text += INITRAMFS_DONE;
     text + PACK
 }
 

@@ -36,41 +36,66 @@ impl Inputs<'_> {
         hasher.finish()
     }
 
-    /// The configured system's archive, made unless it is there. The caller holds the cache's lock.
+    /// The configured system, made unless it is there. The caller holds the cache's lock.
     ///
     /// # Errors
     /// As [`Self::make_system`].
-    pub(super) fn system(&self, tools: &Tools) -> Result<PathBuf, Error> {
+    pub(super) fn system<'t>(&self, tools: &'t Tools) -> Result<System<'t>, Error> {
         let systems = self.project.cache().root().join("systems");
-        let path = systems.join(format!("{}.tar", self.system_key().short()));
-        if !path.is_file() {
+        let archive = systems.join(format!("{}.tar", self.system_key().short()));
+        let system = if archive.is_file() {
+            System { archive, work: None }
+        } else {
             fs::create_dir(&systems)?;
             scratch::remove_left(&systems)?;
-            self.make_system(tools, &path)?;
-        }
-        output::forget_old(&path);
-        Ok(path)
+            self.make_system(tools, archive)?
+        };
+        output::forget_old(&system.archive);
+        Ok(system)
     }
 
-    /// Makes the configured system's archive at a path. The caller holds the cache's lock.
+    /// Makes the configured system, its archive at a path. The caller holds the cache's lock.
     ///
     /// # Errors
     /// When a package can't be fetched, unpacked or configured.
-    pub(super) fn make_system(&self, tools: &Tools, path: &Path) -> Result<(), Error> {
+    pub(super) fn make_system<'t>(
+        &self,
+        tools: &'t Tools,
+        archive: PathBuf,
+    ) -> Result<System<'t>, Error> {
         let debs = self.project.archive()?.fetch(&self.recipe.name, &self.lock.packages)?;
         let work = Work::new(tools, &self.project.cache().root().join("work"))?;
         let packages = read(&debs)?;
         let owners = unpack(&packages, &work, self.epoch)?;
         let plan = plan::plan(&packages);
         let script = configure::script(&packages, &plan, &owners, self.guest, self.epoch);
-        let scratch = Scratch::new(path)?;
+        let scratch = Scratch::new(&archive)?;
         let _step = Step::spinner("configuring packages");
         let sandbox = Sandbox::new(tools, &work.root(), &work.log());
         sandbox.run("configuring the packages", &script, |output| {
             let mut file = std::fs::File::create(scratch.path())?;
             std::io::copy(output, &mut file).map(drop)
         })?;
-        Ok(scratch.finish()?)
+        scratch.finish()?;
+        Ok(System { archive, work: Some(work) })
+    }
+}
+
+/// A configured system.
+#[derive(Debug)]
+pub(super) struct System<'a> {
+    archive: PathBuf,
+    /// Where it was made.
+    work: Option<Work<'a>>,
+}
+
+impl System<'_> {
+    /// Does something with the archive, while what else is left is removed: thousands of files.
+    pub(super) fn used<T>(self, work: impl FnOnce(&Path) -> T) -> T {
+        std::thread::scope(|scope| {
+            scope.spawn(|| drop(self.work));
+            work(&self.archive)
+        })
     }
 }
 
@@ -116,6 +141,7 @@ fn unpack(packages: &[Package], work: &Work<'_>, epoch: u64) -> Result<Vec<Owner
 }
 
 /// Where a system is being configured. Files in it may belong to users that only its sandbox has.
+#[derive(Debug)]
 struct Work<'a> {
     tools: &'a Tools,
     scratch: Scratch,

@@ -112,7 +112,7 @@ pub fn build(project: &Project, recipe: &Recipe, output: &Output) -> Result<Buil
         // Another process may have built it while this one waited.
         if !stamp.is_current(id) {
             let system = inputs.system(&tools)?;
-            inputs.write(&tools, &system, id, &outputs, &folder)?;
+            system.used(|archive| inputs.write(&tools, archive, id, &outputs, &folder))?;
             stamp.write(id)?;
             built.fresh = true;
         }
@@ -135,10 +135,9 @@ pub fn build_again(project: &Project, recipe: &Recipe, folder: &Path) -> Result<
     let inputs = Inputs::new(project, recipe, guest)?;
     let tools = project.tools()?;
     let _lock = project.cache().lock()?;
-    let system = folder.join("system.tar");
-    inputs.make_system(&tools, &system)?;
-    let outputs = inputs.outputs("again", &[Form::RAW]);
-    inputs.write(&tools, &system, inputs.id()?, &outputs, folder)?;
+    let system = inputs.make_system(&tools, folder.join("system.tar"))?;
+    let (id, outputs) = (inputs.id()?, inputs.outputs("again", &[Form::RAW]));
+    system.used(|archive| inputs.write(&tools, archive, id, &outputs, folder))?;
     Ok(folder.join(Form::RAW.file(outputs.name)))
 }
 

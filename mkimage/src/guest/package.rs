@@ -97,6 +97,16 @@ impl Package {
         self.files.iter().any(|file| file.name == "preinst")
     }
 
+    /// Whether the initramfs is made of it, or as it says: kernels, their modules, hooks.
+    pub fn shapes_initramfs(&self) -> bool {
+        let lists = ["md5sums", "conffiles"].into_iter().filter_map(|name| self.text(name));
+        let paths = lists.flat_map(str::lines).filter_map(|line| line.split_whitespace().last());
+        let shaping = ["boot/vmlinuz-", "usr/lib/modules/"];
+        paths.map(|path| path.trim_start_matches('/')).any(|path| {
+            path.contains("/initramfs-tools/") || shaping.iter().any(|one| path.starts_with(one))
+        })
+    }
+
     /// A field of the control file.
     pub fn field(&self, name: &str) -> Option<&str> {
         deb822::stanzas(&self.control).next()?.ok()?.get(name)

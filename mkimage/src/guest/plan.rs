@@ -4,6 +4,8 @@
 //! once. A package with a `preinst` script wants to prepare the ground before its files are there:
 //! dpkg unpacks it, in the system, when what it depends on to do so is configured. What dpkg itself
 //! needs, the essential packages and all that they depend on, mkimage unpacks in any case.
+//!
+//! What the initramfs is made of is configured first of the rest, so that it can be made beside.
 
 use super::package::Package;
 use std::collections::{BTreeSet, HashMap};
@@ -26,8 +28,10 @@ pub struct Plan {
     pub extracted: BTreeSet<usize>,
     /// Those of them that count as unpacked packages; the rest dpkg unpacks again.
     pub unpacked: BTreeSet<usize>,
-    /// What dpkg does then. All that is left is configured afterwards.
+    /// What dpkg does then.
     pub steps: Vec<Step>,
+    /// What it configures next: what the initramfs waits for. All that is left comes afterwards.
+    pub initramfs: Vec<usize>,
 }
 
 /// Who satisfies whom.
@@ -78,7 +82,7 @@ pub fn plan(packages: &[Package]) -> Plan {
     let mut plan = Plan {
         extracted: plain.union(&essential).copied().collect(),
         unpacked: plain.clone(),
-        steps: Vec::new(),
+        ..Plan::default()
     };
     let mut unpacked = plain;
     let mut configured = BTreeSet::new();
@@ -94,6 +98,8 @@ pub fn plan(packages: &[Package]) -> Plan {
     loop {
         let waiting: Vec<usize> = preparing.difference(&unpacked).copied().collect();
         if waiting.is_empty() {
+            let shaping = graph.closure(select(&Package::shapes_initramfs));
+            plan.initramfs = shaping.difference(&configured).copied().collect();
             return plan;
         }
         let needs = |at: usize| {
@@ -123,6 +129,7 @@ pub fn plan(packages: &[Package]) -> Plan {
 
 #[cfg(test)]
 mod tests {
+    use super::super::package::ControlFile;
     use super::super::package::tests::package;
     use super::*;
 
@@ -149,6 +156,23 @@ mod tests {
                 Step::Unpack(vec![4]),
             ]
         );
+    }
+
+    #[test]
+    fn what_the_initramfs_needs_comes_first() {
+        let kernel = ControlFile {
+            name: "md5sums".to_owned(),
+            bytes: b"00 usr/lib/modules/6/a.ko\n".to_vec(),
+            executable: false,
+        };
+        let mut packages = [
+            package("Package: shell\nEssential: yes\n", false),
+            package("Package: kernel\nDepends: kmod, shell\n", false),
+            package("Package: kmod\n", false),
+            package("Package: server\nDepends: kmod\n", false),
+        ];
+        packages[1].files.push(kernel);
+        assert_eq!(plan(&packages).initramfs, [1, 2]);
     }
 
     #[test]
