@@ -1,6 +1,7 @@
 //! What guests get of the machine, and what they give back when they end.
 
 use xenolith_tests::host::{Host, Setup, config};
+use xenolith_tests::turns;
 
 /// Rounds of guests' lives; `XENOLITH_TEST_ROUNDS` asks for more.
 fn rounds() -> u32 {
@@ -32,6 +33,9 @@ fn what_guests_had_comes_back_whole() {
             }
         }
         host.shell(&format!("xm destroy web{round}"));
+        if round % 20 == 19 {
+            turns::say(&format!("rounds: {} guests have come and gone", round + 1));
+        }
     }
     // Backends let go of their pages a moment later.
     host.wait_until(&format!("[ \"$({LEFT})\" = \"{}\" ]", before.trim()));
