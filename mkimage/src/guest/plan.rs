@@ -118,7 +118,10 @@ pub fn plan(packages: &[Package]) -> Plan {
         let all = ready.iter().flat_map(|(_, needs)| needs).copied();
         let first: BTreeSet<usize> = all.filter(|at| !configured.contains(at)).collect();
         if !first.is_empty() {
-            plan.steps.push(Step::Configure(first.iter().copied().collect()));
+            match plan.steps.last_mut() {
+                Some(Step::Configure(all)) => all.extend(&first),
+                _ => plan.steps.push(Step::Configure(first.iter().copied().collect())),
+            }
             configured.extend(first);
         }
         let ready: Vec<usize> = ready.iter().map(|(at, _)| *at).collect();
@@ -156,6 +159,16 @@ mod tests {
                 Step::Unpack(vec![4]),
             ]
         );
+    }
+
+    #[test]
+    fn dpkg_starts_once_where_once_is_enough() {
+        let packages = [
+            package("Package: shell\nEssential: yes\n", false),
+            package("Package: tool\n", false),
+            package("Package: server\nPre-Depends: tool\n", true),
+        ];
+        assert_eq!(plan(&packages).steps, [Step::Configure(vec![0, 1]), Step::Unpack(vec![2])]);
     }
 
     #[test]
