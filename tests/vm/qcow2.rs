@@ -31,8 +31,8 @@ fn wait_for_guest(host: &mut Host, name: &str, command: &str, patience: Duration
     }
 }
 
-/// A guest copies a disk that the kernel serves to an image, while the daemon is killed again and
-/// again, and reads it back.
+/// A guest copies a disk to an image, while the daemon is killed again and again, and to a raw
+/// file, which the kernel serves, and reads both back.
 #[test]
 fn what_guests_write_survives_the_daemon() {
     let mebibytes = pattern::mebibytes(64);
@@ -41,19 +41,20 @@ fn what_guests_write_survives_the_daemon() {
     pattern::write(&source, mebibytes);
     let image = create(&folder, "target.qcow2", &[&format!("{mebibytes}M")]);
     let disks = "vcpus = 2\ndisk = ['tap:qcow2:/data/images/target.qcow2,xvda,w', \
-                 'file:/data/images/source,xvdb,r']";
+                 'file:/data/images/source,xvdb,r', 'file:/data/images/raw,xvdc,w']";
     let mut host = Setup::new("qcow2-kills")
         .text("config/guests/web.cfg", &config(disks))
         .file("images/source", &source)
         .file("images/target.qcow2", &image)
-        .data_mib(192 + 3 * mebibytes)
+        .data_mib(192 + 4 * mebibytes)
         .boot();
+    host.shell(&format!("truncate -s {mebibytes}M /data/images/raw"));
     host.create("web", "web");
-    let patience = PATIENCE + PATIENCE_PER_MIB * mebibytes;
+    let patience = PATIENCE + 2 * PATIENCE_PER_MIB * mebibytes;
     host.guest(
         "web",
-        "(dd if=/dev/xvdb of=/dev/xvda bs=1M oflag=direct conv=fsync 2>/tmp/said; \
-         echo $? >/tmp/copied) & true",
+        "copy() { dd if=/dev/xvdb of=$1 bs=1M oflag=direct conv=fsync 2>/tmp/said; }; \
+         (copy /dev/xvda && copy /dev/xvdc; echo $? >/tmp/copied) & true",
     );
     for _ in 0..3 {
         host.kill("guest-disks");
@@ -61,7 +62,7 @@ fn what_guests_write_survives_the_daemon() {
     }
     wait_for_guest(&mut host, "web", "[ -s /tmp/copied ]", patience);
     assert_eq!(host.guest("web", "cat /tmp/copied").trim(), "0");
-    for disk in ["xvda", "xvdb"] {
+    for disk in ["xvda", "xvdb", "xvdc"] {
         let sum = format!(
             "(dd if=/dev/{disk} bs=1M iflag=direct | md5sum >/tmp/{disk}) 2>/tmp/said & true"
         );
@@ -71,12 +72,13 @@ fn what_guests_write_survives_the_daemon() {
         }
         wait_for_guest(&mut host, "web", &format!("[ -s /tmp/{disk} ]"), patience);
     }
-    host.guest("web", "cmp /tmp/xvda /tmp/xvdb");
+    host.guest("web", "cmp /tmp/xvda /tmp/xvdb && cmp /tmp/xvdc /tmp/xvdb");
     let log = host.shell("xm log");
     assert!(log.matches("goes on").count() >= 4, "{log}");
     host.xm("shutdown -w web");
     host.wait_for_state("web", None);
     assert_eq!(host.shell(SERVED), "");
+    host.shell("cmp /data/images/raw /data/images/source");
     let written = host.end_and_take("images/target.qcow2", &folder.file("written"));
     qemu_img::assert_whole(&written);
     let (written, source) = (written.display().to_string(), source.display().to_string());
