@@ -10,6 +10,7 @@ use mkimage::net::archive::Archive;
 use mkimage::net::cache::Cache;
 use mkimage::net::http::{Error, Expected, Http};
 use std::cell::Cell;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::{Answer, Server, Signer, archive, deb, publish};
 use tempfile::TempDir;
@@ -165,6 +166,29 @@ fn packages_are_resolved_fetched_and_cached() {
     assert_eq!(std::fs::read(&paths[1]).unwrap(), deb("usr/share/lib", "2"));
     archive.fetch("test", &locked).unwrap();
     assert_eq!(server.count("/debian/pool/main/lib_2_amd64.deb"), 1);
+}
+
+#[test]
+fn an_index_is_unpacked_once() {
+    let folder = TempDir::new().unwrap();
+    let (server, _, archive, _) = setup(&folder);
+    let asked = |server: &Server| server.requests.lock().unwrap().len();
+    let before = asked(&server);
+    let packed: Vec<_> = blobs(folder.path()).into_iter().filter(|path| is_xz(path)).collect();
+    assert_eq!(packed.len(), 1);
+    std::fs::remove_file(&packed[0]).unwrap();
+    let suite = archive.suite("trixie", &["main".to_owned()], "amd64").unwrap();
+    assert!(suite.indices[0].text.contains("Package: lib"));
+    assert_eq!(asked(&server), before + 1, "only the signed release is read again");
+}
+
+fn blobs(cache: &Path) -> Vec<PathBuf> {
+    let list = |folder: PathBuf| mkimage::fs::list(&folder).unwrap();
+    list(cache.join("blobs/sha256")).into_iter().flat_map(list).collect()
+}
+
+fn is_xz(path: &Path) -> bool {
+    std::fs::read(path).unwrap().starts_with(b"\xfd7zXZ")
 }
 
 #[test]

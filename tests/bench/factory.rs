@@ -67,12 +67,13 @@ pub fn print() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// How long the answer takes when the index is at hand.
+/// How long the answer takes when the index is at hand, unpacked.
 fn resolution(project: &Project) -> Result<Duration, Box<dyn Error>> {
     let recipe = project.recipe(RECIPE)?;
     let archive = project.archive()?;
     let mut best = Duration::MAX;
     for _ in 0..=ROUNDS {
+        // The signed release itself comes over the network.
         let suites = lock::read_suites(&archive, &recipe)?;
         let start = Instant::now();
         let packages = lock::resolve_recipe(&recipe, &suites, None, &Update::All)?;

@@ -112,6 +112,13 @@ impl Release {
             None => Err(Error::NoIndex { suite: self.codename.clone(), path }),
         }
     }
+
+    /// What a packed file holds, if the release vouches for that too.
+    pub fn unpacked(&self, file: &IndexFile) -> Option<IndexFile> {
+        let path = file.path.strip_suffix(".xz")?;
+        let &(size, sha256) = self.files.get(path)?;
+        Some(IndexFile { path: path.to_owned(), size, sha256 })
+    }
 }
 
 /// Seconds of Unix time of a date such as `Sat, 12 Sep 2026 07:55:41 UTC`.

@@ -4,7 +4,7 @@ use super::cache::Cache;
 use super::http::{self, Expected, Http};
 use crate::apt::index::{self, Archive as Origin};
 use crate::apt::keyring::{self, Keyring};
-use crate::apt::release::{self, Release};
+use crate::apt::release::{self, IndexFile, Release};
 use crate::apt::sources::Mirror;
 use crate::fs;
 use crate::lock::Locked;
@@ -156,23 +156,34 @@ impl Archive {
         let release = Release::parse(&verified.text, name, now).map_err(wrong)?;
         let mut indices = Vec::new();
         for component in components {
-            let file = release.packages_index(component, arch).map_err(wrong)?;
-            let base = format!("{root}/dists/{name}");
-            let mut urls = vec![format!("{base}/{}", file.path)];
-            if release.by_hash
-                && let Some((folder, _)) = file.path.rsplit_once('/')
-            {
-                urls.insert(0, format!("{base}/{folder}/by-hash/SHA256/{}", file.sha256));
+            let packed = release.packages_index(component, arch).map_err(wrong)?;
+            let unpacked = release.unpacked(&packed);
+            let kept = unpacked.as_ref().and_then(|f| self.cache.find(f.sha256, f.size));
+            let text = match kept {
+                Some(path) => fs::read_text(&path)?,
+                None => self.unpack(&format!("{root}/dists/{name}"), release.by_hash, &packed)?,
+            };
+            if let Some(file) = unpacked {
+                self.cache.keep(file.sha256, text.as_bytes())?;
             }
-            let expected = Expected { size: file.size, sha256: file.sha256 };
-            let path = self.http.blob(&self.cache, &urls, expected, &|_| ())?;
-            let decoder = liblzma::read::XzDecoder::new(fs::open(&path)?);
-            let mut text = String::new();
-            let read = decoder.take(INDEX_LIMIT).read_to_string(&mut text);
-            read.map_err(|_| Error::NotText(file.path.clone()))?;
             indices.push(IndexText { text, origin });
         }
         Ok(Suite { name: name.to_owned(), date: release.date, indices })
+    }
+
+    /// Fetches an index below a suite's address, unless it is here, and unpacks it.
+    fn unpack(&self, suite: &str, by_hash: bool, file: &IndexFile) -> Result<String, Error> {
+        let mut urls = vec![format!("{suite}/{}", file.path)];
+        if by_hash && let Some((folder, _)) = file.path.rsplit_once('/') {
+            urls.insert(0, format!("{suite}/{folder}/by-hash/SHA256/{}", file.sha256));
+        }
+        let expected = Expected { size: file.size, sha256: file.sha256 };
+        let path = self.http.blob(&self.cache, &urls, expected, &|_| ())?;
+        let decoder = liblzma::read::XzDecoder::new(fs::open(&path)?);
+        let mut text = String::new();
+        let read = decoder.take(INDEX_LIMIT).read_to_string(&mut text);
+        read.map_err(|_| Error::NotText(file.path.clone()))?;
+        Ok(text)
     }
 
     /// Addresses at which a locked package may be: packages move between the security and the

@@ -1,11 +1,13 @@
 //! The cache: downloads named by their SHA-256, and things derived from them named by their
 //! inputs. It may be deleted at any time, copied to another machine, or shared.
 //!
-//! Shape: `blobs/sha256/AB/ABCD...` (downloads), `partial/` (unfinished downloads),
-//! `index/` (last signed index of each suite), `packages/` and `tools/` (unpacked).
+//! Shape: `blobs/sha256/AB/ABCD...` (downloads, and indices unpacked), `partial/` (unfinished
+//! downloads), `packages/` and `tools/` (unpacked), `systems/` (configured), `images/`, `stamps/`
+//! (what is up to date), `work/` (of builds that run).
 
 use crate::fs;
 use crate::hash::Sha256;
+use crate::scratch::Scratch;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +40,23 @@ impl Cache {
     pub fn find(&self, sha256: Sha256, size: u64) -> Option<PathBuf> {
         let path = self.blob(sha256);
         path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == size).then_some(path)
+    }
+
+    /// Keeps content, unless it is here or its digest is another.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn keep(&self, sha256: Sha256, content: &[u8]) -> fs::Result<()> {
+        let path = self.blob(sha256);
+        if path.is_file() || Sha256::of(content) != sha256 {
+            return Ok(());
+        }
+        if let Some(folder) = path.parent() {
+            fs::create_dir(folder)?;
+        }
+        let scratch = Scratch::new(&path)?;
+        fs::write(scratch.path(), content)?;
+        scratch.finish()
     }
 
     /// Where an unfinished download is kept, for the next run to go on with.

@@ -243,8 +243,11 @@ pub fn publish(server: &Server, signer: &Signer, packages: &[(&str, &str, &str)]
     let sha256 = Sha256::of(&index);
     let release = format!(
         "Suite: stable\nCodename: trixie\nDate: Sat, 12 Sep 2026 07:55:41 UTC\n\
-         Acquire-By-Hash: yes\nSHA256:\n {sha256} {} main/binary-amd64/Packages.xz\n",
-        index.len()
+         Acquire-By-Hash: yes\nSHA256:\n {sha256} {} main/binary-amd64/Packages.xz\n \
+         {} {} main/binary-amd64/Packages\n",
+        index.len(),
+        Sha256::of(text.as_bytes()),
+        text.len()
     );
     let base = "/debian/dists/trixie";
     server.set(&format!("{base}/InRelease"), Answer::Bytes(signer.sign(&release).into_bytes()));
