@@ -172,6 +172,12 @@ fn a_release_is_complete_and_hosts_accept_it() {
     let publisher = Publisher::new();
     let said = publisher.publish(&["a"], &[text(&publisher.at("debian-13.img"))]);
     assert!(said.contains("version 1 of guests stable with 1 image,"), "{said}");
+    let public = std::fs::read_to_string(publisher.at("a.pub")).unwrap();
+    let line = format!(
+        "(image-catalogue 'https://HOST/FOLDER key={} product=guests channel=stable')",
+        public.lines().nth(1).unwrap()
+    );
+    assert!(said.lines().any(|found| found == line), "{line}: {said}");
     let manifest = publisher.read(names::MANIFEST);
     let signatures = publisher.signatures(names::MANIFEST);
     let signatures: Vec<&str> = signatures.iter().map(String::as_str).collect();
@@ -201,6 +207,43 @@ fn a_release_is_complete_and_hosts_accept_it() {
         assert!(index.lines().any(|found| found == line), "{line}: {index}");
     }
     assert!(index.contains(&format!("file={}\nchecksum[sha512]=", qcow2.file)), "{index}");
+}
+
+#[test]
+fn bills_of_materials_are_signed_with_their_images() {
+    let publisher = Publisher::new();
+    let image = text(&publisher.at("debian-13.img")).to_owned();
+    let said = |words: &[String]| {
+        let output = command(&words.iter().map(String::as_str).collect::<Vec<_>>()).output();
+        String::from_utf8_lossy(&output.unwrap().stderr).into_owned()
+    };
+    let without = said(&publisher.words(&["a"], &[&image]));
+    assert!(without.contains("no debian-13.spdx.json beside it"), "{without}");
+    std::fs::write(publisher.at("debian-13.spdx.json"), "{}").unwrap();
+    let half = publisher.refused(&["a"], &[&image]);
+    assert!(half.contains("debian-13.licences.txt: it is missing"), "{half}");
+    std::fs::write(publisher.at("debian-13.licences.txt"), "dash: BSD-3-Clause\n").unwrap();
+    // Another name in the release doesn't change whose bill it is.
+    publisher.publish(&["a"], &[&format!("trixie={image}"), "--remove", "debian-13"]);
+
+    let manifest = publisher.read(names::MANIFEST);
+    let signatures = publisher.signatures(names::MANIFEST);
+    let signatures: Vec<&str> = signatures.iter().map(String::as_str).collect();
+    let accepted = publisher.host("a").accept(&manifest, &signatures, now()).unwrap();
+    let image = accepted.manifest.image("trixie").unwrap();
+    let sums = String::from_utf8(publisher.read(names::SUMS)).unwrap();
+    for (format, expected) in [("spdx", "{}"), ("licences", "dash: BSD-3-Clause\n")] {
+        let part = image.artifact(format).unwrap();
+        assert_eq!(publisher.read(&part.file), expected.as_bytes());
+        let digest = Sha256::of(expected.as_bytes());
+        assert_eq!((part.size, part.sha256), (expected.len() as u64, digest));
+        assert!(sums.contains(&format!("{digest}  {}\n", part.file)), "{sums}");
+    }
+    // Two releases later, it is gone with its image.
+    publisher.publish(&["a"], &["--remove", "trixie"]);
+    assert!(publisher.files().iter().any(|name| name.ends_with(".spdx.json")));
+    publisher.publish(&["a"], &[]);
+    assert!(!publisher.files().iter().any(|name| name.starts_with("trixie")));
 }
 
 /// A folder with a program that runs one of the tools tree: virt-builder starts virt-resize.

@@ -29,6 +29,7 @@ fn publish(work: &Folder, image: &Path) -> (PathBuf, String) {
         name: "tiny".to_owned(),
         title: "The tests' own guest".to_owned(),
         path: image.to_owned(),
+        bill: Vec::new(),
     };
     let folder = work.file("public");
     let request = Request {

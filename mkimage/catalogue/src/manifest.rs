@@ -49,7 +49,7 @@ pub struct Image {
     pub title: String,
     /// The disk that all forms hold.
     pub disk: Disk,
-    /// The forms.
+    /// The forms, and what is said of all of them.
     pub artifacts: Vec<Artifact>,
 }
 
@@ -65,7 +65,8 @@ pub struct Disk {
 /// A file of the release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// The form of the image in it: `raw.zst`, `qcow2`.
+    /// The form of the image in it: `raw.zst`, `qcow2`; or what is said of it: `spdx` (a bill of
+    /// materials), `licences`.
     pub format: String,
     /// Its name beside the manifest.
     pub file: String,

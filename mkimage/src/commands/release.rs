@@ -2,11 +2,14 @@
 
 use crate::error::Error;
 use crate::fs;
+use crate::progress;
 use crate::project::Project;
+use crate::release::bills;
 use crate::release::channel::Channel;
 use crate::release::keys::{self, PASSWORD_VARIABLE, Password, Signer};
 use crate::release::publish::{self, Request, Source};
 use crate::scratch::Scratch;
+use catalogue::client::Expected;
 use catalogue::names;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -120,7 +123,7 @@ pub fn publish(project: &Project, arguments: &Publish) -> Result<(), Error> {
         arguments.keys.iter().map(|key| Signer::open(key, &password)).collect();
     let request = Request {
         channel: &channel,
-        images: arguments.images.iter().map(|text| source(text)).collect(),
+        images: arguments.images.iter().map(|text| source(text)).collect::<Result<_, _>>()?,
         remove: arguments.remove.clone(),
         version: arguments.release,
         now: now(),
@@ -137,17 +140,40 @@ pub fn publish(project: &Project, arguments: &Publish) -> Result<(), Error> {
         if count == 1 { "" } else { "s" },
         catalogue::time::of(manifest.expires)
     );
+    println!("hosts take them by this line in xend-config.sxp, with the folder's address:");
+    println!("{}", host_line(&channel));
     Ok(())
 }
 
-/// `PATH`, or `NAME=PATH`.
-fn source(text: &str) -> Source {
-    let path = |text: &str| PathBuf::from(text);
-    let (name, path) = match text.split_once('=') {
-        Some((name, rest)) if !Path::new(text).exists() => (name.to_owned(), path(rest)),
-        _ => (super::convert::name_of(Path::new(text)), path(text)),
+/// What a host's configuration says of a channel, but for where it is.
+fn host_line(channel: &Channel) -> String {
+    let keys: String = channel.keys.keys.iter().map(|key| format!(" key={key}")).collect();
+    let threshold = match channel.keys.threshold {
+        1 => String::new(),
+        more => format!(" threshold={more}"),
     };
-    Source { name, title: String::new(), path }
+    let Expected { product, channel, .. } = &channel.expected;
+    format!(
+        "(image-catalogue 'https://HOST/FOLDER{keys}{threshold} product={product} channel={channel}')"
+    )
+}
+
+/// `PATH`, or `NAME=PATH`.
+fn source(text: &str) -> Result<Source, Error> {
+    let (name, path) = match text.split_once('=') {
+        Some((name, rest)) if !Path::new(text).exists() => (Some(name.to_owned()), rest),
+        _ => (None, text),
+    };
+    let path = PathBuf::from(path);
+    let built = super::convert::name_of(&path);
+    let bill = bills::beside(&path, &built)?;
+    if bill.is_empty() {
+        let image = path.display();
+        progress::note(&format!(
+            "{image} is published without a bill of materials: there is no {built}.spdx.json beside it"
+        ));
+    }
+    Ok(Source { name: name.unwrap_or(built), title: String::new(), path, bill })
 }
 
 /// The time, in seconds of Unix time.

@@ -1,9 +1,11 @@
 //! Releases: signed folders of images that any web server can serve.
 //!
 //! [`keys`] makes and reads minisign keys, [`channel`] reads the definitions in `releases/`,
-//! [`publish`] writes the folder, [`virt_builder`] its index for virt-builder. What hosts make of
+//! [`publish`] writes the folder, [`bills`] what tells what is in images, [`virt_builder`] the index
+//! for virt-builder. What hosts make of
 //! all that is in the package `catalogue`.
 
+pub mod bills;
 pub mod channel;
 pub mod keys;
 pub mod publish;

@@ -7,7 +7,7 @@
 
 use super::channel::Channel;
 use super::keys::Signer;
-use super::{Error, virt_builder};
+use super::{Error, bills, virt_builder};
 use crate::formats::{self, Format};
 use crate::fs::{self, Context};
 use crate::hash::{Hasher, Sha256};
@@ -30,6 +30,8 @@ pub struct Source {
     pub title: String,
     /// The image, in any form that is read.
     pub path: PathBuf,
+    /// Its bill of materials, as [`bills::beside`] finds it.
+    pub bill: Vec<PathBuf>,
 }
 
 /// What to publish.
@@ -162,6 +164,7 @@ fn add(
         let (size, sha256) = Sha256::of_file(&path).at("read", &path)?;
         artifacts.push(Artifact { format: format.name().to_owned(), file, size, sha256 });
     }
+    artifacts.extend(bills::add(&source.bill, &source.name, folder)?);
     let (name, title) = (source.name.clone(), source.title.clone());
     Ok(Image { name, title, disk: content, artifacts })
 }
@@ -282,7 +285,7 @@ fn sha512(path: &Path) -> std::io::Result<String> {
     Ok(sink.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Removes images that neither this release nor the last one has.
+/// Removes images and bills that neither this release nor the last one has.
 fn tidy(folder: &Path, manifest: &Manifest, last: Option<&Manifest>) -> Result<(), Error> {
     let releases = [Some(manifest), last].into_iter().flatten();
     let used: BTreeSet<&str> = releases
@@ -293,7 +296,8 @@ fn tidy(folder: &Path, manifest: &Manifest, last: Option<&Manifest>) -> Result<(
     for path in fs::list(folder)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let is_image = Format::ALL.iter().any(|f| name.ends_with(&format!(".{}", f.extension())));
-        if is_image && path.is_file() && !name.starts_with('.') && !used.contains(name.as_str()) {
+        let is_ours = is_image || bills::is_one(&name);
+        if is_ours && path.is_file() && !name.starts_with('.') && !used.contains(name.as_str()) {
             fs::remove(&path)?;
         }
     }
