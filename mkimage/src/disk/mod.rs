@@ -3,6 +3,7 @@
 pub mod bios;
 pub mod content;
 pub mod data;
+pub mod ext4;
 pub mod fat;
 pub mod gpt;
 pub mod grub;

@@ -6,10 +6,10 @@
 //! | 2 `esp` | FAT: GRUB for UEFI |
 //! | 3 `root` | ext4: the system; it grows over the disk at first boot |
 
-use super::no_sync;
 use super::tree::Tree;
 use crate::disk::bios;
 use crate::disk::content::Source;
+use crate::disk::ext4::{self, Ext4};
 use crate::disk::fat::{self, Label};
 use crate::disk::gpt::{self, Partition, Purpose};
 use crate::disk::grub::{self, Flavor};
@@ -18,17 +18,14 @@ use crate::error::Error;
 use crate::fs::{self, Context};
 use crate::hash::{Hasher, Sha256};
 use crate::recipe::PartitionTable;
-use crate::tools::{self, Tools};
+use crate::tools::Tools;
 use std::fs::File;
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
-use std::process::Stdio;
 
 const BIOS_PREFIX: &str = "(,gpt3)/boot/grub";
 /// Room for GRUB as a UEFI program.
 const ESP: u64 = 8 << 20;
-/// Bytes that are handed to mke2fs at once.
-const BUFFER: usize = 1 << 20;
 
 /// A disk to be written.
 #[derive(Debug)]
@@ -129,56 +126,24 @@ impl Disk<'_> {
         Ok(written.at("write a file system into", path)?)
     }
 
-    /// Has mke2fs write the root file system in its place, from an archive that it is sent.
+    /// Writes the root file system in its place.
     fn write_root(
         &self,
         path: &Path,
         tree: &Tree,
-        (at, size): (u64, u64),
+        (offset, size): (u64, u64),
         scratch: &Path,
     ) -> Result<(), Error> {
-        let program = "mke2fs";
-        let filter = scratch.join("no-sync.bpf");
-        fs::write(&filter, no_sync::filter())?;
-        let extended = format!(
-            "offset={at},hash_seed={},root_owner=0:0,lazy_itable_init=1,nodiscard",
-            self.uuid("root hash seed")
-        );
-        let mut command = self.tools.command("setpriv")?;
-        command.args(["--no-new-privs", "--seccomp-filter"]).arg(filter);
-        command.args(self.tools.words(program)?);
-        command.env("MKE2FS_CONFIG", self.tools.file("etc/mke2fs.conf")?);
-        command.env("SOURCE_DATE_EPOCH", self.epoch.to_string());
-        command.args(["-q", "-F", "-t", "ext4", "-L", "root", "-U", &self.root_uuid()]);
-        command.args(["-E", &extended, "-d", "-"]).arg(path).arg(format!("{}k", size >> 10));
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        crate::progress::detail(&format!("running {command:?}"));
-        let start = |source| tools::Error::Start { program: program.to_owned(), source };
-        let mut child = command.spawn().map_err(start)?;
-        let (input, mut said) = (child.stdin.take(), child.stderr.take());
-        let sent = std::thread::scope(|scope| {
-            let listener = scope.spawn(|| {
-                let mut text = Vec::new();
-                let _ = said.as_mut().map(|said| said.read_to_end(&mut text));
-                text
-            });
-            let sent =
-                input.map_or(Ok(()), |input| tree.archive(BufWriter::with_capacity(BUFFER, input)));
-            (sent, listener.join().unwrap_or_default())
-        });
-        let (sent, said) = sent;
-        let status = child.wait().map_err(start)?;
-        let output = String::from_utf8_lossy(&said).trim_end().to_owned();
-        if output.contains("No space left") || output.contains("Could not allocate") {
-            let reason = format!(
+        let (uuid, hash_seed) = (self.root_uuid(), self.uuid("root hash seed"));
+        let (uuid, hash_seed) = (uuid.as_str(), hash_seed.as_str());
+        let system = Ext4 { offset, size, uuid, hash_seed, epoch: self.epoch, journal: true };
+        system.write(path, tree, self.tools, scratch).map_err(|error| match error {
+            ext4::Error::Full { .. } => Error::Image(format!(
                 "the system doesn't fit into a disk of {} MiB; enlarge `size` in the recipe",
                 self.size >> 20
-            );
-            return Err(Error::Image(reason));
-        }
-        if !status.success() {
-            return Err(tools::Error::Failed { program: program.to_owned(), status, output }.into());
-        }
-        Ok(sent.at("send the files to mke2fs for", path)?)
+            )),
+            ext4::Error::Tools(error) => error.into(),
+            ext4::Error::File(error) => error.into(),
+        })
     }
 }
