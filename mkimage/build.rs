@@ -20,15 +20,17 @@ fn main() {
 }
 
 /// What unpacks and configures a guest's packages.
-const CONFIGURING: [&str; 8] = [
+const CONFIGURING: [&str; 10] = [
     "configure.rs",
     "database.rs",
     "layer.rs",
+    "machine.sh",
     "package.rs",
     "plan.rs",
     "sandbox.rs",
     "sandbox.sh",
     "unpack.rs",
+    "vm.rs",
 ];
 
 const START: u64 = 0xcbf2_9ce4_8422_2325;

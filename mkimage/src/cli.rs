@@ -3,6 +3,7 @@
 use crate::assemble::{Medium, Request};
 use crate::commands::{build, compare, convert, flash, lock, packages, release, run};
 use crate::error::Error;
+use crate::guest::isolation::Isolation;
 use crate::progress;
 use crate::project::{Options, Project};
 use crate::recipe;
@@ -30,6 +31,16 @@ struct Global {
     /// Cache folder [default: .cache/mkimage in the project]
     #[arg(long, global = true, value_name = "DIR", env = "MKIMAGE_CACHE")]
     cache: Option<PathBuf>,
+    /// Where packages' own programs run while a guest's image is made
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHERE",
+        value_enum,
+        default_value_t,
+        env = "MKIMAGE_CONFIGURE"
+    )]
+    configure: Isolation,
     /// Show what is done in detail
     #[arg(long, short, global = true)]
     verbose: bool,
@@ -143,9 +154,9 @@ enum Key {
 /// # Errors
 /// What the user is told.
 pub fn run(cli: Cli) -> Result<(), Error> {
-    let Global { mirror, offline, cache, verbose } = cli.global;
+    let Global { mirror, offline, cache, configure: isolation, verbose } = cli.global;
     progress::set_verbose(verbose);
-    let project = Project::find(Options { mirror, offline, cache })?;
+    let project = Project::find(Options { mirror, offline, cache, isolation })?;
     match cli.command {
         Command::Build { recipe, out, mut media, guests, binaries } => {
             media.sort();

@@ -1,8 +1,9 @@
-//! The project's folders, and how this run reaches packages.
+//! The project's folders, and how this run reaches and configures packages.
 
 use crate::apt::keyring::Keyring;
 use crate::apt::sources::Mirror;
 use crate::error::Error;
+use crate::guest::isolation::Isolation;
 use crate::lock::Lock;
 use crate::net::archive::Archive;
 use crate::net::cache::Cache;
@@ -11,7 +12,7 @@ use crate::recipe::{self, Recipe};
 use crate::tools::Tools;
 use std::path::{Path, PathBuf};
 
-/// How packages are reached: the global options.
+/// How packages are reached and configured: the global options.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The archive's address; the host's configuration when `None`.
@@ -20,6 +21,8 @@ pub struct Options {
     pub offline: bool,
     /// The cache; `.cache/mkimage` of the project when `None`.
     pub cache: Option<PathBuf>,
+    /// Where packages' own programs run.
+    pub isolation: Isolation,
 }
 
 impl Options {
@@ -29,6 +32,7 @@ impl Options {
             mirror: std::env::var("MKIMAGE_MIRROR").ok(),
             offline: std::env::var_os("MKIMAGE_OFFLINE").is_some(),
             cache: std::env::var_os("MKIMAGE_CACHE").map(PathBuf::from),
+            isolation: Isolation::default(),
         }
     }
 }
@@ -64,6 +68,11 @@ impl Project {
     pub fn cache(&self) -> Cache {
         let default = || self.root.join(".cache/mkimage");
         Cache::new(&self.options.cache.clone().unwrap_or_else(default))
+    }
+
+    /// Where packages' own programs run.
+    pub fn isolation(&self) -> Isolation {
+        self.options.isolation
     }
 
     /// Where recipes are kept.

@@ -4,6 +4,7 @@
 use super::Inputs;
 use super::configure;
 use super::database;
+use super::isolation::Place;
 use super::package::Package;
 use super::plan;
 use super::sandbox::Sandbox;
@@ -71,8 +72,10 @@ impl Inputs<'_> {
         let script = configure::script(&packages, &plan, &owners, self.guest, self.epoch);
         let scratch = Scratch::new(&archive)?;
         let _step = Step::spinner("configuring packages");
-        let sandbox = Sandbox::new(tools, &work.root(), &work.log());
-        sandbox.run("configuring the packages", &script, |output| {
+        let (root, log) = (work.root(), work.log());
+        let place =
+            Place { project: self.project, tools, root: &root, log: &log, epoch: self.epoch };
+        place.run("configuring the packages", &script, &mut |output| {
             let mut file = std::fs::File::create(scratch.path())?;
             std::io::copy(output, &mut file).map(drop)
         })?;

@@ -1,8 +1,9 @@
 //! Guest images: a whole system from packages, without root.
 //!
 //! The way: read the packages ([`package`]), order them ([`plan`]), unpack them ([`unpack`],
-//! [`database`]) and have their scripts configure them in a sandbox ([`sandbox`], [`no_sync`],
-//! [`configure`]). The result is an archive in the cache ([`layer`]). As data ([`tree`]) it is
+//! [`database`]) and have their scripts ([`configure`]) configure them in a [`sandbox`], or in a
+//! virtual machine ([`vm`], [`scan`]), as [`isolation`] says. The result is an archive in the cache
+//! (`layer`). As data ([`tree`]) it is
 //! cleaned ([`clean`]), made the recipe's system ([`system`], [`accounts`], [`units`],
 //! [`first_boot`], [`grub`]), and written to a disk ([`disk`]). [`inspect`] reads one again.
 
@@ -14,15 +15,18 @@ pub mod disk;
 pub mod first_boot;
 pub mod grub;
 pub mod inspect;
+pub mod isolation;
 mod layer;
 pub mod no_sync;
 pub mod package;
 pub mod plan;
 pub mod sandbox;
+pub mod scan;
 pub mod system;
 pub mod tree;
 pub mod units;
 pub mod unpack;
+pub mod vm;
 
 use crate::assemble::Output;
 use crate::error::Error;

@@ -11,10 +11,10 @@ use crate::qemu::supervise;
 use crate::tools::{self, Tools};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// Sets the root up and runs the script.
-const SETUP: &str = include_str!("sandbox.sh");
+pub(super) const SETUP: &str = include_str!("sandbox.sh");
 /// Says that it is in the user namespace, waits until its users are known, and goes on. It ends when
 /// mkimage does, which keeps its input open: the kernel forgets who wants to die with his parent
 /// when he becomes root.
@@ -43,17 +43,18 @@ pub enum Error {
     File(#[from] fs::Error),
     /// The kernel or the container forbids it.
     #[error(
-        "packages can't be configured: {0}. They are, without root, in a user namespace; allow \
-         those (user.max_user_namespaces, and on some hosts kernel.unprivileged_userns_clone=1 or \
-         kernel.apparmor_restrict_unprivileged_userns=0), or run mkimage as root"
+        "packages can't be configured in a user namespace: {0}. Allow those \
+         (user.max_user_namespaces, and on some hosts kernel.unprivileged_userns_clone=1 or \
+         kernel.apparmor_restrict_unprivileged_userns=0), run mkimage as root, or give --configure \
+         vm, which takes longer"
     )]
     Forbidden(String),
     /// The host lends out no users.
     #[error(
-        "packages can't be configured: {0}. They are, without root, in a user namespace with \
-         {USERS} users; have root install newuidmap and newgidmap (package uidmap) and run \
-         `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`, or run mkimage \
-         as root"
+        "packages can't be configured in a user namespace: {0}. It takes {USERS} users: have root \
+         install newuidmap and newgidmap (package uidmap) and run `usermod --add-subuids \
+         100000-165535 --add-subgids 100000-165535 USER`, run mkimage as root, or give --configure \
+         vm, which takes longer"
     )]
     Users(String),
     /// The script failed.
@@ -100,7 +101,18 @@ impl<'a> Sandbox<'a> {
         script: &str,
         sink: impl FnOnce(&mut dyn Read) -> Result<T, io::Error>,
     ) -> Result<T, Error> {
-        self.in_namespace(what, SETUP, script, sink)
+        let mut ready = false;
+        let done = self.in_namespace(what, SETUP, script, |output| {
+            ready = first_line(output);
+            if ready { sink(output).map(Some) } else { Ok(None) }
+        });
+        match done {
+            Ok(Some(kept)) => Ok(kept),
+            // Some hosts allow the namespace, and forbid all that root may do in it.
+            Err(Error::Failed { output, .. }) if !ready => Err(Error::Forbidden(output)),
+            Ok(None) => Err(Error::Forbidden(self.said())),
+            Err(error) => Err(error),
+        }
     }
 
     fn in_namespace<T>(
@@ -164,13 +176,17 @@ impl<'a> Sandbox<'a> {
             .map_err(|source| tools::Error::Start { program: "unshare".to_owned(), source }.into())
     }
 
-    /// The end of what was said.
     fn said(&self) -> String {
-        let bytes = std::fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+        said(&self.log)
     }
+}
+
+/// The end of what was said, by the file that it went to.
+pub(super) fn said(log: &Path) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
 }
 
 /// A child that is killed when it is dropped while it runs.
@@ -186,7 +202,7 @@ impl Drop for Running {
 }
 
 /// Whether an empty line came. Nothing behind it is read.
-fn first_line(output: &mut ChildStdout) -> bool {
+fn first_line(output: &mut dyn Read) -> bool {
     let mut byte = [0];
     output.read_exact(&mut byte).is_ok() && byte == *b"\n"
 }

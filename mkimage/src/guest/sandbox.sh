@@ -1,6 +1,7 @@
 # Makes a folder the root of a system without network, devices or sight of the host, and runs a
-# script in it. Arguments: busybox, the folder, the script. Runs as the root of a user namespace,
-# in mount, process, network, IPC and host name namespaces of its own.
+# script in it. Arguments: busybox, the folder, the script. Runs as root, of a user namespace or of
+# a machine, in mount, process, network, IPC and host name namespaces of its own. Prints an empty
+# line when all is set up, then what the script prints.
 set -e
 bb=$1 root=$2 script=$3
 cd "$root"
@@ -36,6 +37,7 @@ done
 "$bb" pivot_root . .mkimage/host
 cd /
 umask 022
+"/.mkimage/host$bb" echo
 "/.mkimage/host$bb" umount -l /.mkimage/host
 exec /usr/bin/env -i \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

@@ -4,10 +4,10 @@ use super::running::Running;
 use super::{Error, supervise};
 use crate::fs;
 use crate::recipe::Size;
-use crate::tools::Tools;
+use crate::tools::{self, Tools};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::str::FromStr;
 
 /// Firmware of a machine.
@@ -227,6 +227,34 @@ impl Machine {
         let _terminal = crate::terminal::Guard::remember();
         let mut child = supervise::spawn(command).map_err(Error::Start)?;
         child.wait().map_err(Error::Start)
+    }
+
+    /// Runs the machine to its end, alone: what it says on each of its serial ports goes to a file.
+    /// Returns what QEMU itself said.
+    ///
+    /// # Errors
+    /// When QEMU can't be started, or fails.
+    pub fn run(&self, ports: &[&Path]) -> Result<String, Error> {
+        let folder = Running::folder()?;
+        let mut command = self.command(folder.path())?;
+        for (number, path) in ports.iter().enumerate() {
+            let id = if number == 0 { "serial".to_owned() } else { format!("serial{number}") };
+            command.args(["-chardev", &format!("file,id={id},path={}", escape(path))]);
+            if number > 0 {
+                command.args(["-serial", &format!("chardev:{id}")]);
+            }
+        }
+        command.args(["-display", "none", "-no-reboot"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        crate::progress::detail(&format!("running {command:?}"));
+        let child = supervise::spawn(command).map_err(Error::Start)?;
+        let ended = child.wait_with_output().map_err(Error::Start)?;
+        let output = String::from_utf8_lossy(&ended.stderr).trim_end().to_owned();
+        if !ended.status.success() {
+            let program = "qemu-system-x86_64".to_owned();
+            return Err(tools::Error::Failed { program, status: ended.status, output }.into());
+        }
+        Ok(output)
     }
 
     /// QEMU's command line, without serial port's backend and display.

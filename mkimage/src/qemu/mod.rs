@@ -1,5 +1,5 @@
 //! Virtual machines: QEMU of the tools tree, described by a builder, started for a person
-//! ([`Machine::interact`]) or for a test ([`Machine::start`]).
+//! ([`Machine::interact`]), for a test ([`Machine::start`]), or for a job ([`Machine::run`]).
 
 mod machine;
 pub mod overlay;
