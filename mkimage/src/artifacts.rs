@@ -6,7 +6,7 @@ use crate::fs;
 use crate::progress;
 use crate::project::Project;
 use crate::scratch::Scratch;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Where binaries are built, below the project.
@@ -28,20 +28,44 @@ const DROPPED: [&str; 9] = [
 const DROPPED_PREFIXES: [&str; 4] =
     ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_PROFILE_"];
 
+/// The appliance's own binaries.
+#[derive(Debug, Clone)]
+pub struct Binaries {
+    /// The hypervisor's ELF file.
+    pub hypervisor: PathBuf,
+    /// The control domain's PID 1.
+    pub dom0_init: PathBuf,
+}
+
+impl Binaries {
+    /// Builds them in a folder, with nothing that other builds left.
+    ///
+    /// # Errors
+    /// See [`hypervisor`] and [`dom0_init`].
+    pub fn build_in(project: &Project, folder: &Path) -> Result<Self, Error> {
+        let hypervisor = hypervisor_in(project, folder)?;
+        Ok(Self { hypervisor, dom0_init: dom0_init_in(project, folder)? })
+    }
+}
+
 /// Builds the hypervisor, unless that is done; returns its ELF file, which has a symbol table for
 /// backtraces and nothing that isn't loaded.
 ///
 /// # Errors
 /// When cargo fails, or the symbols don't fit.
 pub fn hypervisor(project: &Project) -> Result<PathBuf, Error> {
+    hypervisor_in(project, &place(project))
+}
+
+fn hypervisor_in(project: &Project, folder: &Path) -> Result<PathBuf, Error> {
     let config = project.root().join("hypervisor/build.toml");
     let profile = ["--profile", "hypervisor", "--config"];
-    let linked = build(project, "hypervisor", &profile, Some(config), &[])?;
+    let linked = build_in(project, folder, "hypervisor", &profile, Some(config), &[])?;
     let image = hv_symbols::embed(&fs::read(&linked)?).map_err(|error| Error::Artifact {
         package: "hypervisor".to_owned(),
         reason: error.to_string(),
     })?;
-    let target = project.root().join(FOLDER).join("hypervisor.elf");
+    let target = folder.join("hypervisor.elf");
     // Unchanged content keeps its file: others may have it open.
     if fs::read(&target).is_ok_and(|old| old == image) {
         return Ok(target);
@@ -57,13 +81,17 @@ pub fn hypervisor(project: &Project) -> Result<PathBuf, Error> {
 /// # Errors
 /// When cargo fails; it has said why by then.
 pub fn dom0_init(project: &Project) -> Result<PathBuf, Error> {
-    build(
-        project,
-        "dom0-init",
-        &["--profile", "appliance"],
-        None,
-        &["-Ctarget-feature=+crt-static"],
-    )
+    dom0_init_in(project, &place(project))
+}
+
+fn dom0_init_in(project: &Project, folder: &Path) -> Result<PathBuf, Error> {
+    let (profile, flags) = (["--profile", "appliance"], ["-Ctarget-feature=+crt-static"]);
+    build_in(project, folder, "dom0-init", &profile, None, &flags)
+}
+
+/// Where binaries are built.
+fn place(project: &Project) -> PathBuf {
+    project.root().join(FOLDER)
 }
 
 /// Paths out of the binaries, which are the same wherever the checkout lies.
@@ -124,7 +152,18 @@ pub fn build(
     config: Option<PathBuf>,
     flags: &[&str],
 ) -> Result<PathBuf, Error> {
-    let messages = run(&mut command(project, package, profile, config, flags), package)?;
+    build_in(project, &place(project), package, profile, config, flags)
+}
+
+fn build_in(
+    project: &Project,
+    folder: &Path,
+    package: &str,
+    profile: &[&str],
+    config: Option<PathBuf>,
+    flags: &[&str],
+) -> Result<PathBuf, Error> {
+    let messages = run(&mut command(project, folder, package, profile, config, flags), package)?;
     let path = messages.lines().rev().find_map(|line| executable(line, package));
     path.ok_or_else(|| Error::Artifact {
         package: package.to_owned(),
@@ -143,12 +182,14 @@ pub fn build_all(
     config: &str,
 ) -> Result<PathBuf, Error> {
     let config = ["--bins", "--profile", profile, "--config", config];
-    run(&mut command(project, package, &config, None, &[]), package)?;
-    Ok(project.root().join(FOLDER).join(TARGET).join(profile))
+    let folder = place(project);
+    run(&mut command(project, &folder, package, &config, None, &[]), package)?;
+    Ok(folder.join(TARGET).join(profile))
 }
 
 fn command(
     project: &Project,
+    folder: &Path,
     package: &str,
     profile: &[&str],
     config: Option<PathBuf>,
@@ -157,7 +198,7 @@ fn command(
     let mut command = cargo(project);
     command.args(["build", "--package", package]).args(profile);
     command.args(config).args(["--target", TARGET]);
-    command.arg("--target-dir").arg(project.root().join(FOLDER));
+    command.arg("--target-dir").arg(folder);
     let mut all: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
     all.extend(remaps(project));
     // A list in --config is joined to the one in a --config file before it.

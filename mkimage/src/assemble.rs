@@ -3,7 +3,7 @@
 //! The order: name the content by a digest of all inputs; stop there if the output is that content
 //! already; else stage the files, write the media under temporary names, and move them into place.
 
-use crate::artifacts;
+use crate::artifacts::{self, Binaries};
 use crate::deb;
 use crate::disk::content::{self, Content, Files, Source};
 use crate::disk::{grub, iso, pxe, usb};
@@ -126,8 +126,7 @@ struct Plan<'a> {
     recipe: &'a Recipe,
     appliance: &'a Appliance,
     lock: Lock,
-    hypervisor: PathBuf,
-    dom0_init: PathBuf,
+    binaries: Binaries,
     guests: Companions,
     /// The forms of the disk image.
     forms: &'a [Form],
@@ -141,22 +140,8 @@ struct Plan<'a> {
 /// folder then holds what it held before.
 pub fn appliance(project: &Project, request: &Request, output: &Output) -> Result<Built, Error> {
     let recipe = project.recipe(&request.recipe)?;
-    let (Kind::Appliance, Some(appliance)) = (recipe.kind, &recipe.appliance) else {
-        let reason = "this recipe makes no media: use it with `mkimage tools`, `lock` and `fetch`";
-        return Err(recipe.wrong("kind", reason).into());
-    };
-    for args in [&request.hypervisor_args, &request.kernel_args] {
-        recipe::plain_arguments(args).map_err(Error::Image)?;
-    }
-    if !request.guests.is_empty() && !request.media.contains(&Medium::Usb) {
-        return Err(Error::Image("guests come along on a disk only: add --media usb".to_owned()));
-    }
-    let lock = project.lock(&recipe)?;
-    let plan = Plan {
-        request,
-        recipe: &recipe,
-        appliance,
-        lock,
+    check(&recipe, request)?;
+    let binaries = Binaries {
         hypervisor: match &request.hypervisor {
             Some(path) => artifacts::given(path)?,
             None => artifacts::hypervisor(project)?,
@@ -165,14 +150,8 @@ pub fn appliance(project: &Project, request: &Request, output: &Output) -> Resul
             Some(path) => artifacts::given(path)?,
             None => artifacts::dom0_init(project)?,
         },
-        guests: Companions::prepare(project, &request.guests)?,
-        forms: match output {
-            Output::Folder(_) => &appliance.formats,
-            // What comes from there is for us alone.
-            Output::Cache => &[Form::RAW],
-        },
-        epoch: output::epoch(appliance.epoch)?,
     };
+    let plan = Plan::new(project, request, &recipe, binaries, output)?;
     let id = plan.id(project)?;
     let folder = match output {
         Output::Folder(folder) => folder.clone(),
@@ -207,7 +186,65 @@ pub fn appliance(project: &Project, request: &Request, output: &Output) -> Resul
     Ok(built)
 }
 
-impl Plan<'_> {
+/// Assembles all media of an appliance, without anything that earlier builds left but downloads;
+/// the project's binaries are compiled anew. Returns the names of what is in `folder` then.
+///
+/// # Errors
+/// As [`appliance`].
+pub fn again(project: &Project, recipe: &str, folder: &Path) -> Result<Vec<String>, Error> {
+    let request = Request::new(recipe, &Medium::ALL);
+    let recipe = project.recipe(recipe)?;
+    check(&recipe, &request)?;
+    let target = Scratch::folder(&folder.join("target"))?;
+    let binaries = Binaries::build_in(project, target.path())?;
+    let plan = Plan::new(project, &request, &recipe, binaries, &Output::Cache)?;
+    let (id, tools) = (plan.id(project)?, project.tools()?);
+    let _lock = project.cache().lock()?;
+    plan.write(project, &tools, id, folder)?;
+    Ok(plan.names())
+}
+
+/// Whether a recipe makes what is asked for.
+fn check(recipe: &Recipe, request: &Request) -> Result<(), Error> {
+    if recipe.kind != Kind::Appliance {
+        let reason = "this recipe makes no media: use it with `mkimage tools`, `lock` and `fetch`";
+        return Err(recipe.wrong("kind", reason).into());
+    }
+    for args in [&request.hypervisor_args, &request.kernel_args] {
+        recipe::plain_arguments(args).map_err(Error::Image)?;
+    }
+    if !request.guests.is_empty() && !request.media.contains(&Medium::Usb) {
+        return Err(Error::Image("guests come along on a disk only: add --media usb".to_owned()));
+    }
+    Ok(())
+}
+
+impl<'a> Plan<'a> {
+    fn new(
+        project: &Project,
+        request: &'a Request,
+        recipe: &'a Recipe,
+        binaries: Binaries,
+        output: &Output,
+    ) -> Result<Self, Error> {
+        let missing = || recipe.wrong("kind", "an appliance has a table [appliance]");
+        let appliance = recipe.appliance.as_ref().ok_or_else(missing)?;
+        Ok(Self {
+            request,
+            recipe,
+            appliance,
+            lock: project.lock(recipe)?,
+            binaries,
+            guests: Companions::prepare(project, &request.guests)?,
+            forms: match output {
+                Output::Folder(_) => &appliance.formats,
+                // What comes from there is for us alone.
+                Output::Cache => &[Form::RAW],
+            },
+            epoch: output::epoch(appliance.epoch)?,
+        })
+    }
+
     /// What files are called after.
     fn name(&self) -> String {
         format!("{}-{}", self.appliance.product, self.recipe.name)
@@ -235,7 +272,7 @@ impl Plan<'_> {
         hasher.part(self.lock.digest().bytes()).part(self.epoch.to_le_bytes());
         let tools = project.recipe("tools")?;
         hasher.part(project.lock(&tools)?.digest().bytes());
-        for path in [&self.hypervisor, &self.dom0_init] {
+        for path in [&self.binaries.hypervisor, &self.binaries.dom0_init] {
             let (_, digest) = Sha256::of_file(path).at("read", path)?;
             hasher.part(digest.bytes());
         }
@@ -355,7 +392,7 @@ impl Plan<'_> {
             grub::menu(self.appliance, &self.request.hypervisor_args, &self.request.kernel_args)
                 .into_bytes();
         let files: Files = vec![
-            (content::HYPERVISOR.to_owned(), Source::Path(self.hypervisor.clone())),
+            (content::HYPERVISOR.to_owned(), Source::Path(self.binaries.hypervisor.clone())),
             (content::KERNEL.to_owned(), Source::Path(kernel.image.clone())),
             (content::INITRAMFS.to_owned(), Source::Path(initramfs)),
             (content::ENTRIES.to_owned(), Source::Bytes(menu)),
@@ -398,7 +435,7 @@ impl Plan<'_> {
             initramfs.file(&format!("{base}/{name}"), &modules.file(name), false);
         }
         initramfs.bytes("etc/os-release", os_release(self.appliance));
-        initramfs.file("init", &self.dom0_init, true);
+        initramfs.file("init", &self.binaries.dom0_init, true);
         initramfs.bytes(pvgrub::PLACE, pvgrub);
         self.lay_over(&mut initramfs)?;
         let size = initramfs.write(target, self.epoch)?;

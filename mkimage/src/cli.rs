@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::assemble::{Medium, Request};
-use crate::commands::{build, compare, convert, flash, lock, packages, release, run};
+use crate::commands::{build, compare, convert, flash, lock, packages, release, run, verify};
 use crate::error::Error;
 use crate::guest::isolation::Isolation;
 use crate::progress;
@@ -114,11 +114,11 @@ enum Command {
         /// The newer one
         new: String,
     },
-    /// Build a guest's image again, from its packages, and compare it with one that is there
+    /// Build an image again, from packages and sources, and compare it with one that is there
     Verify {
         /// Recipe by name or path
         recipe: String,
-        /// The image to compare with [default: built a second time]
+        /// The image to compare with, or an appliance's folder [default: what a build leaves]
         image: Option<PathBuf>,
     },
     /// Build what is needed and boot it in QEMU, on this terminal
@@ -180,7 +180,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         }
         Command::Outdated { recipes } => lock::outdated(&project, &recipes),
         Command::Diff { old, new } => compare::diff(&project, &old, &new),
-        Command::Verify { recipe, image } => compare::verify(&project, &recipe, image),
+        Command::Verify { recipe, image } => verify::verify(&project, &recipe, image),
         Command::Run { options, binaries } => run::run(&project, &options, binaries.request()),
         Command::Tools => packages::tools(&project),
         Command::Convert(arguments) => convert::convert(&arguments),

@@ -106,7 +106,7 @@ fn comparisons() {
         (&["diff", "a.img", "mine"][..], "two images (.img), or two locks"),
         (&["diff", "a.img", "b.img"], "can't open a.img"),
         (&["diff", "mine", "mine"], "mine.lock"),
-        (&["verify", "mine"], "only guests' images are verified"),
+        (&["verify", "mine"], "makes no image to verify"),
     ] {
         let said = message(folder.path(), words);
         assert!(said.contains(reason), "expected {reason}: {said}");

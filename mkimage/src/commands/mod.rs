@@ -8,3 +8,4 @@ pub mod lock;
 pub mod packages;
 pub mod release;
 pub mod run;
+pub mod verify;

@@ -1,6 +1,7 @@
 //! Media: a disk image (GPT), a hybrid ISO and a network boot tree, all of the same few files.
 
 pub mod bios;
+pub mod compare;
 pub mod content;
 pub mod data;
 pub mod ext4;
