@@ -40,8 +40,8 @@ pub fn print(_bench: &Bench) -> Result<(), Box<dyn Error>> {
     eprintln!("writing and reading a guest's disks");
     let [image, file] = measure()?;
     println!("A guest's disk that is a qcow2 image, in units of one that is a file:");
-    line("seconds to write 64 MiB", ratio(image.write, file.write), "");
-    line("seconds to read 64 MiB", ratio(image.read, file.read), "");
+    line("time to write 64 MiB", ratio(image.write, file.write), "");
+    line("time to read 64 MiB", ratio(image.read, file.read), "");
     Ok(())
 }
 
