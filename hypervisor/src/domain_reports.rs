@@ -1,5 +1,6 @@
 //! The debug keys that tell about domains.
 
+use hv_core::event_channel::WaitingEvent;
 use hv_core::platform::Platform;
 
 use crate::arch::hvm;
@@ -10,6 +11,7 @@ use crate::platform::{Domain, Machine, Vcpu, hypervisor};
 pub fn init() {
     register_report(b'q', "print domains and their vCPUs", |_| for_each(domain));
     register_report(b'e', "print why vCPUs left guest mode, and how often", |_| for_each(exits));
+    register_report(b'n', "print the events that guests haven't taken", |_| for_each(events));
     register_report(b'v', "print vCPUs' registers", |_| for_each(registers));
 }
 
@@ -50,6 +52,18 @@ fn exits(domain: &Domain) {
         if total != 0 {
             say!("  {}: hypercall {number} {total}", domain.id);
         }
+    }
+}
+
+fn events(domain: &Domain) {
+    let hypervisor = hypervisor();
+    for vcpu in domain.vcpus().filter(|vcpu| hypervisor.upcall_is_pending(vcpu)) {
+        say!("  {}v{}: an upcall is pending", domain.id, vcpu.id.0);
+    }
+    for WaitingEvent { port, info, masked } in hypervisor.waiting_events(domain) {
+        let masked = if masked { ", masked" } else { "" };
+        let (status, vcpu) = (info.status, info.vcpu.0);
+        say!("  {}v{vcpu}: port {} is pending{masked}: {status:?}", domain.id, port.0);
     }
 }
 

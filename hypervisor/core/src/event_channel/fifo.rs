@@ -181,6 +181,11 @@ pub(super) fn is_pending<P: Platform>(memory: &P, domain: &Domain<P>, port: Port
     domain.events.array.word(port).is_some_and(|word| word.load(memory) & PENDING != 0)
 }
 
+/// Whether a port is masked.
+pub(super) fn is_masked<P: Platform>(memory: &P, domain: &Domain<P>, port: Port) -> bool {
+    domain.events.array.word(port).is_some_and(|word| word.load(memory) & MASKED != 0)
+}
+
 /// Takes a port's event back. If it is in a queue it stays there, and the guest finds nothing
 /// pending.
 pub(super) fn clear_pending<P: Platform>(memory: &P, domain: &Domain<P>, port: Port) {

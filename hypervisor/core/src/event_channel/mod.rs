@@ -18,6 +18,7 @@ mod bind;
 mod channel;
 mod fifo;
 mod poll;
+mod report;
 mod setup;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use xen_abi::event_channel::{FIFO_NR_CHANNELS, TWO_LEVEL_NR_CHANNELS};
 use xen_abi::xen::{VcpuInfo, Virq};
 
 pub use bind::{PortInfo, Status};
+pub use report::WaitingEvent;
 pub use vcpu_events::VcpuEvents;
 
 use crate::domain::Domain;

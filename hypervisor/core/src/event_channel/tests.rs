@@ -310,6 +310,32 @@ fn virqs_are_bound_once_and_stay_with_their_vcpu() {
 }
 
 #[test]
+fn what_waits_is_reported_until_it_is_taken() {
+    for fifo in [false, true] {
+        let mut guest = Guest::new(fifo, 1);
+        let ports = [0, 1].map(|_| guest.hv.alloc_unbound(&guest.domain, guest.domain.id).unwrap());
+        let peers = ports
+            .map(|port| guest.hv.bind_interdomain(&guest.domain, &guest.domain, port).unwrap());
+        let waiting = |guest: &Guest| -> Vec<_> {
+            let events = guest.hv.waiting_events(&guest.domain);
+            events.map(|event| (event.port, event.info.status, event.masked)).collect()
+        };
+        // Whoever binds is told at once, as by Xen.
+        guest.process(0);
+        assert_eq!(waiting(&guest), []);
+        guest.mask(ports[1].0);
+        for peer in peers {
+            guest.hv.send_event(&guest.domain, peer).unwrap();
+        }
+        let status = |at: usize| Status::Interdomain(guest.domain.id, peers[at]);
+        let all = [(ports[0], status(0), false), (ports[1], status(1), true)];
+        assert_eq!(waiting(&guest), all);
+        assert_eq!(guest.process(0), [ports[0].0]);
+        assert_eq!(waiting(&guest), all[1..]);
+    }
+}
+
+#[test]
 fn ports_run_out() {
     let hv = hypervisor(1);
     let small =

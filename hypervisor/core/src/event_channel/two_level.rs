@@ -55,6 +55,12 @@ pub(super) fn is_pending<P: Platform>(memory: &P, domain: &Domain<P>, port: Port
     memory.load_u64(domain.shared_info(), PENDING.saturating_add(bit.offset)) & bit.mask != 0
 }
 
+/// Whether a port is masked.
+pub(super) fn is_masked<P: Platform>(memory: &P, domain: &Domain<P>, port: Port) -> bool {
+    let bit = Bit::of(port);
+    memory.load_u64(domain.shared_info(), MASK.saturating_add(bit.offset)) & bit.mask != 0
+}
+
 /// Takes a port's event back.
 pub(super) fn clear_pending<P: Platform>(memory: &P, domain: &Domain<P>, port: Port) {
     let bit = Bit::of(port);
