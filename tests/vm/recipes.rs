@@ -1,15 +1,19 @@
 //! The recipes' services, under the hypervisor. The router is built and booted always;
-//! `XENOLITH_TEST_RECIPES=web,nfs,mpi` adds others, of which each takes minutes.
+//! `XENOLITH_TEST_RECIPES=web,nfs,mpi,bare` adds others behind it, of which each takes minutes.
 
 use mkimage::assemble::Output;
 use mkimage::disk::content::{Files, Source};
 use mkimage::disk::fat::{self, Label};
 use mkimage::guest;
+use mkimage::recipe::{Guest, PartitionTable, Recipe, Size};
+use std::fmt::Write;
+use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 use xenolith_tests::host::{Host, Setup, config};
 use xenolith_tests::images;
+use xenolith_tests::workbench::Folder;
 
 /// For a whole system from its creation to its last unit, on a slow host.
 const BOOT: Duration = Duration::from_secs(1200);
@@ -22,39 +26,106 @@ const OUTSIDE: &str = "10.0.2.16";
 const INSIDE: &str = "192.168.50.150";
 /// Bytes of a disk with metadata.
 const SEED: u64 = 8 << 20;
+/// Room on the data partition for each guest's system.
+const ROOM_MIB: usize = 1280;
 
 /// What tells a guest that it got an address, for busybox.
 const LEASE: &str = "#!/bin/sh\\n[ $1 = bound ] || exit 0\\nifconfig $interface $ip netmask $subnet\\n\
     route add default gw $router\\necho nameserver $dns >/etc/resolv.conf\\n";
 
-/// A service, and a script of bash in its guest that fails where it doesn't serve.
-const SERVICES: [(&str, &str); 3] = [
-    (
-        "web",
-        "exec 3<>/dev/tcp/127.0.0.1/80; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; \
-         page=$(cat <&3); [[ $page = *'200 OK'*'It serves'* ]]",
-    ),
-    (
-        "nfs",
-        "own=$(hostname -I); mount -t nfs4 ${own%% *}:/srv/nfs /mnt; grep -q shares /mnt/README; \
-         grep -q 'vers=4.2' /proc/mounts",
-    ),
-    (
-        "mpi",
-        "su - mpi -c 'ssh-keygen -q -t ed25519 -N \"\" -f .ssh/id_ed25519; \
-         cp .ssh/id_ed25519.pub .ssh/authorized_keys; \
-         ssh $(hostname) true; mpirun --host localhost:2 -np 2 hostname' >/run/said; \
-         [ $(grep -c '^mpi$' /run/said) = 2 ]",
-    ),
+/// What a recipe is for, shown by guests behind the router.
+struct Service {
+    name: &'static str,
+    recipe: &'static str,
+    table: PartitionTable,
+    /// A script of bash that all of its guests begin with.
+    prelude: &'static str,
+    /// The guests, in the order in which they start, and a script for each that fails where
+    /// something isn't as it should be. They run until the last one was asked.
+    guests: &'static [(&'static str, &'static str)],
+    /// A command of another guest, and what it is to print.
+    asked: Option<(&'static str, &'static str)>,
+}
+
+const SERVICES: [Service; 4] = [
+    Service {
+        name: "web",
+        recipe: "web",
+        table: PartitionTable::Gpt,
+        prelude: "",
+        guests: &[("web", "systemctl is-active nginx")],
+        asked: Some(("wget -q -O - http://web.inside.internal/", "It serves")),
+    },
+    Service {
+        name: "nfs",
+        recipe: "nfs",
+        table: PartitionTable::Gpt,
+        prelude: "",
+        guests: &[
+            ("nfs", "install -d -m 1777 /srv/nfs/shared\nexportfs -v | grep ^/srv/nfs"),
+            ("nfs-client", NFS_CLIENT),
+        ],
+        asked: None,
+    },
+    Service {
+        name: "mpi",
+        recipe: "mpi",
+        table: PartitionTable::Gpt,
+        prelude: MPI_KEYS,
+        guests: &[("node2", "systemctl is-active ssh"), ("node1", MPI_RUN)],
+        asked: None,
+    },
+    Service {
+        name: "bare",
+        recipe: "debian-13",
+        table: PartitionTable::None,
+        prelude: "",
+        guests: &[("bare", BARE)],
+        asked: None,
+    },
 ];
+
+/// Reads, and writes what is there still when the server is asked again; root is nobody.
+const NFS_CLIENT: &str = "server=nfs.inside.internal:/srv/nfs
+mount -t nfs4 $server /mnt
+grep 'vers=4.2' /proc/mounts
+grep shares /mnt/README
+if touch /mnt/mine; then false; fi
+head -c 16M /dev/urandom | tee /mnt/shared/file | sha256sum >/run/sum
+umount /mnt
+mount -t nfs4 $server /mnt
+sha256sum </mnt/shared/file | cmp - /run/sum
+[ $(stat -c %U /mnt/shared/file) = nobody ]";
+
+/// The key pair that all nodes get: a PKCS #8 file of these bytes.
+const MPI_KEYS: &str = "cd /home/mpi/.ssh
+umask 077
+{
+echo '-----BEGIN PRIVATE KEY-----'
+echo 302E020100300506032B657004220420@RANDOM@ | basenc -d --base16 | base64
+echo '-----END PRIVATE KEY-----'
+} >id_ed25519
+ssh-keygen -y -f id_ed25519 >authorized_keys
+chown mpi:mpi id_ed25519 authorized_keys";
+
+/// Two ranks on each of two nodes.
+const MPI_RUN: &str = "su - mpi -c 'mpirun --host node1:2,node2:2 hostname' | sort >/run/said
+printf '%s\\n' node1 node1 node2 node2 | cmp - /run/said";
+
+/// A disk that is a file system, which has grown over it.
+const BARE: &str = "[ $(findmnt -n -o SOURCE /) = /dev/xvda ]
+[ $(df --output=size --block-size=1M / | tail -n 1) -gt 2500 ]";
+/// By how much it may grow, in bytes.
+const MORE: u64 = 1 << 30;
 
 /// A program as user data: it does something, and says on the console how the system is afterwards.
 fn user_data(script: &str) -> String {
     format!(
-        "#!/bin/bash\ncat >/run/check <<'end'\nset -e\n\
+        "#!/bin/bash\ncat >/run/check <<'end'\nset -eo pipefail\nexec >/run/said.check 2>&1\n\
          state=$(systemctl is-system-running --wait || true)\n\
-         trap 'echo \"it is $state, and the check ended with $?\" >/dev/console' EXIT\n{script}\nend\n\
-         systemd-run --no-block --collect bash /run/check\n"
+         trap 'status=$?; cat /run/said.check >/dev/console; \
+         echo \"it is $state, and the check ended with $status\" >/dev/console' EXIT\n\
+         set -x\n{script}\nend\nsystemd-run --no-block --collect bash /run/check\n"
     )
 }
 
@@ -70,42 +141,60 @@ fn seed(path: &Path, name: &str, script: &str) {
     fat::write(&mut disk, SEED, label, false, &files).expect("its file system");
 }
 
-/// Puts a recipe's image, its metadata and its config onto the data partition.
-fn add(setup: Setup, recipe: &str, vif: &str, script: &str) -> Setup {
+/// Puts the disk of a recipe's guest at a path.
+fn disk(recipe: &Recipe, place: &Path) {
     let project = images::project();
-    let built = project
-        .recipe(recipe)
-        .and_then(|recipe| guest::build(&project, &recipe, &Output::Cache))
-        .and_then(|built| built.disk().map(Path::to_owned))
-        .unwrap_or_else(|error| panic!("the image can't be built: {error}"));
-    let known = project.recipe(recipe).ok().and_then(|recipe| recipe.guest);
-    let memory = known.expect("the recipe of a guest").memory().bytes() >> 20;
+    let build = |output| {
+        let built = guest::build(&project, recipe, &output);
+        let disk = built.and_then(|built| built.disk().map(Path::to_owned));
+        disk.unwrap_or_else(|error| panic!("the image can't be built: {error}"))
+    };
+    if recipe.guest.as_ref().map(Guest::partition_table) == Some(PartitionTable::None) {
+        let folder = Folder::new("bare");
+        std::fs::copy(build(Output::Folder(folder.file("out"))), place).expect("the image");
+        let disk = std::fs::File::options().write(true).open(place).expect("the image");
+        let size = disk.metadata().expect("its size").len();
+        return disk.set_len(size + MORE).expect("more room");
+    }
+    // It is only read, until it is on the data partition.
+    let built = build(Output::Cache);
+    let linked = std::fs::hard_link(&built, place);
+    linked.or_else(|_| std::fs::copy(&built, place).map(drop)).expect("the image");
+}
+
+/// Puts a guest's disk, its metadata and its config onto the data partition.
+fn add(setup: Setup, recipe: &Recipe, name: &str, vif: &str, script: &str) -> Setup {
+    let known = recipe.guest.as_ref().expect("the recipe of a guest");
     let config = format!(
-        "bootloader = 'pvgrub'\nmemory = {memory}\nvif = {vif}\n\
-         disk = ['file:/data/{recipe}.img,xvda,w', 'file:/data/{recipe}.seed.img,xvdb,r']\n"
+        "bootloader = 'pvgrub'\nmemory = {}\nvcpus = {}\nvif = {vif}\n\
+         disk = ['file:/data/{name}.img,xvda,w', 'file:/data/{name}.seed.img,xvdb,r']\n",
+        known.memory().bytes() >> 20,
+        known.vcpus()
     );
     setup
-        .changed(&format!("{recipe}.img"), |place| {
-            // It is only read, until it is on the data partition.
-            let linked = std::fs::hard_link(&built, place);
-            linked.or_else(|_| std::fs::copy(&built, place).map(drop)).expect("the image");
-        })
-        .changed(&format!("{recipe}.seed.img"), |place| seed(place, recipe, script))
-        .text(&format!("config/guests/{recipe}.cfg"), &config)
+        .changed(&format!("{name}.img"), |place| disk(recipe, place))
+        .changed(&format!("{name}.seed.img"), |place| seed(place, name, script))
+        .text(&format!("config/guests/{name}.cfg"), &config)
+}
+
+/// A recipe, with disks that begin with this.
+fn recipe(name: &str, table: PartitionTable) -> Recipe {
+    let mut recipe = images::project().recipe(name).unwrap_or_else(|error| panic!("{error}"));
+    if let Some(guest) = &mut recipe.guest {
+        guest.partition_table = Some(table);
+    }
+    recipe
 }
 
 /// Starts a guest, and waits until it has said that all is well.
-fn start(host: &mut Host, recipe: &str) {
-    let said = host.vm.command_within(&format!("xm create {recipe}"), BOOT);
+fn start(host: &mut Host, name: &str) {
+    let said = host.vm.command_within(&format!("xm create {name}"), BOOT);
     assert!(said.contains("Started domain"), "{said}");
-    host.open_console(recipe);
+    host.open_console(name);
     let said = host.vm.expect("the check ended with ", BOOT);
     let status = host.vm.expect("\n", BOOT);
     host.leave_console();
-    assert!(
-        said.contains("it is running, and") && status.trim() == "0",
-        "{recipe}: {said}{status}"
-    );
+    assert!(said.contains("it is running, and") && status.trim() == "0", "{name}: {said}{status}");
 }
 
 /// Answers requests by HTTP on the loopback interface; returns the port.
@@ -122,21 +211,62 @@ fn serve(page: &'static str) -> u16 {
     port
 }
 
+/// Bytes that nobody knows, in hexadecimal digits as `basenc` reads them.
+fn random() -> String {
+    let mut bytes = [0; 32];
+    let source = std::fs::File::open("/dev/urandom");
+    source.and_then(|mut file| file.read_exact(&mut bytes)).expect("random bytes");
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02X}").expect("a string");
+        text
+    })
+}
+
+/// The services that the environment asks for.
+fn asked() -> Vec<&'static Service> {
+    let names = std::env::var("XENOLITH_TEST_RECIPES").unwrap_or_default();
+    let known = |name| {
+        let found = SERVICES.iter().find(|service| service.name == name);
+        found.unwrap_or_else(|| panic!("no test knows `{name}`"))
+    };
+    names.split(',').filter(|name| !name.is_empty()).map(known).collect()
+}
+
+/// Starts a service's guests, and asks it from outside of them.
+fn check(host: &mut Host, service: &Service) {
+    for (name, _) in service.guests {
+        start(host, name);
+    }
+    if let Some((command, expected)) = service.asked {
+        let said = host.guest("client", command);
+        assert!(said.contains(expected), "{}: {said}", service.name);
+    }
+    for (name, _) in service.guests {
+        host.shell(&format!("xm destroy {name}"));
+    }
+}
+
 #[test]
 fn the_router_leads_out_and_the_services_serve() {
-    let asked = std::env::var("XENOLITH_TEST_RECIPES").unwrap_or_default();
-    let asked: Vec<&str> = asked.split(',').filter(|name| !name.is_empty()).collect();
+    let asked = asked();
     let script = format!("nft add element ip router forwards '{{ 8080 : {INSIDE} . 80 }}'");
     let setup = Setup::new("recipes").text("config/xend-config.sxp", NETWORKS);
     let setup = setup.text("config/guests/client.cfg", &config("vif = ['bridge=dummybr0']"));
-    let mut setup = add(setup, "router", "['', 'bridge=dummybr0']", &script);
-    for recipe in &asked {
-        let known = SERVICES.iter().find(|(name, _)| name == recipe);
-        let (name, script) = known.unwrap_or_else(|| panic!("no test knows a recipe `{recipe}`"));
-        setup = add(setup, name, "['']", script);
+    let router = recipe("router", PartitionTable::Gpt);
+    let mut setup = add(setup, &router, "router", "['', 'bridge=dummybr0']", &script);
+    let (mut guests, random) = (1, random());
+    for service in &asked {
+        let recipe = recipe(service.recipe, service.table);
+        let prelude = service.prelude.replace("@RANDOM@", &random);
+        for (name, script) in service.guests {
+            let script = format!("{prelude}\n{script}");
+            setup = add(setup, &recipe, name, "['bridge=dummybr0']", &script);
+            guests += 1;
+        }
     }
-    let room = 1280 * (1 + u32::try_from(asked.len()).expect("a few"));
-    let mut host = setup.data_mib(room).boot();
+    let room = u32::try_from(ROOM_MIB * guests).expect("a few");
+    let memory = Size::mib(if asked.is_empty() { 2048 } else { 3072 });
+    let mut host = setup.data_mib(room).memory(memory).boot();
 
     start(&mut host, "router");
     host.create("client", "client");
@@ -159,10 +289,9 @@ fn the_router_leads_out_and_the_services_serve() {
     host.shell(&format!("route add -net 192.168.50.0 netmask 255.255.255.0 gw {OUTSIDE}"));
     let (status, said) = host.try_shell(&format!("wget -q -T 5 -O - http://{INSIDE}/ 2>&1"));
     assert!(status != 0 && !said.contains("from inside"), "{said}");
-    host.shell("xm destroy client; xm destroy router");
-    for recipe in asked {
-        start(&mut host, recipe);
-        host.shell(&format!("xm destroy {recipe}"));
+    for service in asked {
+        check(&mut host, service);
     }
+    host.shell("xm destroy client; xm destroy router");
     host.end();
 }
