@@ -1,5 +1,6 @@
 //! Programs of a system that is being made, in a user namespace and in a virtual machine: what they
-//! see and leave is the same. `XENOLITH_TEST_CONFIGURE=debian-13` builds a whole image both ways.
+//! see and leave is the same. `XENOLITH_TEST_CONFIGURE=debian-13` builds a
+//! whole image both ways, too.
 
 mod support;
 
@@ -85,52 +86,52 @@ fn a_namespace_and_a_machine_look_the_same_from_inside() {
     // The machine had a copy.
     let mode = |system: &System| system.root().join("etc/secret").metadata().unwrap().permissions();
     assert_eq!((mode(&one).mode() & 0o7777, mode(&two).mode() & 0o7777), (0o710, 0o4710));
+    if let Ok(recipe) = std::env::var("XENOLITH_TEST_CONFIGURE") {
+        a_whole_image_is_the_same(&recipe);
+    }
+}
+
+fn a_whole_image_is_the_same(recipe: &str) {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().to_str().unwrap();
+    mkimage(&["build", recipe, "--out", out, "--configure", "namespace"]);
+    let image = format!("{out}/{recipe}.img");
+    let said = mkimage(&["verify", recipe, &image, "--configure", "vm"]);
+    assert!(said.contains("the same bytes as a new build"), "{said}");
 }
 
 #[test]
 fn where_namespaces_are_forbidden_a_machine_does_it() {
+    match std::env::var(EXPECTED) {
+        Ok(expected) => forbidden_here(&expected),
+        Err(_) => once_more_where_they_are_forbidden(),
+    }
+}
+
+fn once_more_where_they_are_forbidden() {
     let project = project();
     let failed = System::new(&project).run(Isolation::Namespace, FAIL).unwrap_err();
     assert!(failed.starts_with("trying failed (exit status: 3):\nno such thing"), "{failed}");
-    // Once more, in a namespace that may have none below it.
     let words = project.tools().unwrap().words("unshare").unwrap();
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).args(["--user", "--map-root-user", "sh", "-c", FORBID, "sh"]);
     command.arg(std::env::current_exe().unwrap());
-    command.args(["--exact", "inside::a_machine_does_it", "--ignored", "--nocapture"]);
+    command.args(["--exact", "where_namespaces_are_forbidden_a_machine_does_it", "--nocapture"]);
     let output = command.env(EXPECTED, &failed).output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
     assert!(said.contains("using a virtual machine instead"), "{said}");
 }
 
-/// Runs a program where user namespaces are forbidden.
+/// In the process that has no user namespaces.
+fn forbidden_here(expected: &str) {
+    let system = System::new(&project());
+    let refused = system.run(Isolation::Namespace, FAIL).unwrap_err();
+    assert!(refused.contains("in a user namespace") && refused.contains("--configure vm"));
+    assert_eq!(system.run(Isolation::Auto, FAIL).unwrap_err(), expected);
+}
+
+/// Runs a program where user namespaces are forbidden: in one that may have none below it.
 const FORBID: &str = "echo 0 >/proc/sys/user/max_user_namespaces && exec \"$@\"";
-/// Tells the test inside what it is to be told.
+/// Tells the process inside what it is to be told.
 const EXPECTED: &str = "MKIMAGE_TEST_EXPECTED";
-
-mod inside {
-    use super::*;
-
-    #[test]
-    #[ignore = "it is run by another test, where user namespaces are forbidden"]
-    fn a_machine_does_it() {
-        let system = System::new(&project());
-        let refused = system.run(Isolation::Namespace, FAIL).unwrap_err();
-        assert!(refused.contains("in a user namespace") && refused.contains("--configure vm"));
-        let expected = std::env::var(EXPECTED).expect("what a namespace says");
-        assert_eq!(system.run(Isolation::Auto, FAIL).unwrap_err(), expected);
-    }
-}
-
-/// The whole of it takes minutes.
-#[test]
-fn a_configured_system_is_the_same_bytes() {
-    let Ok(recipe) = std::env::var("XENOLITH_TEST_CONFIGURE") else { return };
-    let folder = TempDir::new().unwrap();
-    let out = folder.path().to_str().unwrap();
-    mkimage(&["build", &recipe, "--out", out, "--configure", "namespace"]);
-    let image = format!("{out}/{recipe}.img");
-    let said = mkimage(&["verify", &recipe, &image, "--configure", "vm"]);
-    assert!(said.contains("the same bytes as a new build"), "{said}");
-}
