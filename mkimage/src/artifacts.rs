@@ -60,7 +60,9 @@ pub fn hypervisor(project: &Project) -> Result<PathBuf, Error> {
 fn hypervisor_in(project: &Project, folder: &Path) -> Result<PathBuf, Error> {
     let config = project.root().join("hypervisor/build.toml");
     let profile = ["--profile", "hypervisor", "--config"];
-    let linked = build_in(project, folder, "hypervisor", &profile, Some(config), &[])?;
+    let (package, config) = ("hypervisor", Some(config));
+    let linked =
+        Build { project, folder, package, profile: &profile, config, flags: &[] }.binary()?;
     let image = hv_symbols::embed(&fs::read(&linked)?).map_err(|error| Error::Artifact {
         package: "hypervisor".to_owned(),
         reason: error.to_string(),
@@ -86,7 +88,8 @@ pub fn dom0_init(project: &Project) -> Result<PathBuf, Error> {
 
 fn dom0_init_in(project: &Project, folder: &Path) -> Result<PathBuf, Error> {
     let (profile, flags) = (["--profile", "appliance"], ["-Ctarget-feature=+crt-static"]);
-    build_in(project, folder, "dom0-init", &profile, None, &flags)
+    let package = "dom0-init";
+    Build { project, folder, package, profile: &profile, config: None, flags: &flags }.binary()
 }
 
 /// Where binaries are built.
@@ -152,23 +155,7 @@ pub fn build(
     config: Option<PathBuf>,
     flags: &[&str],
 ) -> Result<PathBuf, Error> {
-    build_in(project, &place(project), package, profile, config, flags)
-}
-
-fn build_in(
-    project: &Project,
-    folder: &Path,
-    package: &str,
-    profile: &[&str],
-    config: Option<PathBuf>,
-    flags: &[&str],
-) -> Result<PathBuf, Error> {
-    let messages = run(&mut command(project, folder, package, profile, config, flags), package)?;
-    let path = messages.lines().rev().find_map(|line| executable(line, package));
-    path.ok_or_else(|| Error::Artifact {
-        package: package.to_owned(),
-        reason: "cargo built no binary of that name".to_owned(),
-    })
+    Build { project, folder: &place(project), package, profile, config, flags }.binary()
 }
 
 /// Builds all binaries of a package for the machine, unless that is done; returns their folder.
@@ -181,34 +168,54 @@ pub fn build_all(
     profile: &str,
     config: &str,
 ) -> Result<PathBuf, Error> {
-    let config = ["--bins", "--profile", profile, "--config", config];
+    let arguments = ["--bins", "--profile", profile, "--config", config];
     let folder = place(project);
-    run(&mut command(project, &folder, package, &config, None, &[]), package)?;
+    Build { project, folder: &folder, package, profile: &arguments, config: None, flags: &[] }
+        .run()?;
     Ok(folder.join(TARGET).join(profile))
 }
 
-fn command(
-    project: &Project,
-    folder: &Path,
-    package: &str,
-    profile: &[&str],
+/// What cargo is to build, and how.
+struct Build<'a> {
+    project: &'a Project,
+    /// The target folder.
+    folder: &'a Path,
+    package: &'a str,
+    profile: &'a [&'a str],
+    /// More of cargo's configuration; the last of `profile` announces it.
     config: Option<PathBuf>,
-    flags: &[&str],
-) -> Command {
-    let mut command = cargo(project);
-    command.args(["build", "--package", package]).args(profile);
-    command.args(config).args(["--target", TARGET]);
-    command.arg("--target-dir").arg(folder);
-    let mut all: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-    all.extend(remaps(project));
-    // A list in --config is joined to the one in a --config file before it.
-    let list = toml::Value::from(all).to_string();
-    command.arg("--config").arg(format!("build.rustflags={list}"));
-    command.args(["--message-format", "json-render-diagnostics"]);
-    if !progress::is_verbose() {
-        command.arg("--quiet");
+    /// For the compiler.
+    flags: &'a [&'a str],
+}
+
+impl Build<'_> {
+    /// Builds; returns the package's binary.
+    fn binary(&self) -> Result<PathBuf, Error> {
+        let messages = self.run()?;
+        let path = messages.lines().rev().find_map(|line| executable(line, self.package));
+        path.ok_or_else(|| Error::Artifact {
+            package: self.package.to_owned(),
+            reason: "cargo built no binary of that name".to_owned(),
+        })
     }
-    command
+
+    /// Builds; returns cargo's messages.
+    fn run(&self) -> Result<String, Error> {
+        let mut command = cargo(self.project);
+        command.args(["build", "--package", self.package]).args(self.profile);
+        command.args(&self.config).args(["--target", TARGET]);
+        command.arg("--target-dir").arg(self.folder);
+        let mut flags: Vec<String> = self.flags.iter().map(|flag| (*flag).to_owned()).collect();
+        flags.extend(remaps(self.project));
+        // A list in --config is joined to the one in a --config file before it.
+        let list = toml::Value::from(flags).to_string();
+        command.arg("--config").arg(format!("build.rustflags={list}"));
+        command.args(["--message-format", "json-render-diagnostics"]);
+        if !progress::is_verbose() {
+            command.arg("--quiet");
+        }
+        run(&mut command, self.package)
+    }
 }
 
 /// Cargo, as if nobody else's build had started it.
