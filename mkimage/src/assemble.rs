@@ -424,13 +424,7 @@ impl<'a> Plan<'a> {
         let wrong =
             |error: &crate::stage::modules::Error| self.recipe.wrong("modules", &error.to_string());
         let selection = modules.select(wanted).map_err(|error| wrong(&error))?;
-        let base = format!("usr/lib/modules/{}", modules.version());
-        for path in selection.paths() {
-            initramfs.file(&format!("{base}/{path}"), &modules.file(path), false);
-        }
-        for (name, text) in selection.indices() {
-            initramfs.bytes(&format!("{base}/{name}"), text);
-        }
+        let base = initramfs.modules("usr/lib", modules, &selection);
         for name in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
             initramfs.file(&format!("{base}/{name}"), &modules.file(name), false);
         }

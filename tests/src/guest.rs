@@ -46,14 +46,8 @@ pub fn ramdisk_for(images: &Images, kernel: &Kernel, folder: &Folder, name: &str
     let modules = &kernel.modules;
     let selected = modules.select(&MODULES.map(str::to_owned));
     let selected = selected.unwrap_or_else(|error| panic!("{error}"));
-    let base = format!("lib/modules/{}", modules.version());
     let mut ramdisk = Initramfs::default();
-    for path in selected.paths() {
-        ramdisk.file(&format!("{base}/{path}"), &modules.file(path), false);
-    }
-    for (name, text) in selected.indices() {
-        ramdisk.bytes(&format!("{base}/{name}"), text);
-    }
+    ramdisk.modules("lib", modules, &selected);
     ramdisk.file("bin/busybox", &busybox, true);
     ramdisk.folder("sbin");
     ramdisk.folder("usr/bin");

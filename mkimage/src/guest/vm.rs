@@ -101,14 +101,8 @@ fn kernel(
     let kernel = kernel::prepare(|| project.archive(), &project.cache(), &recipe, &lock, &pattern)?;
     let modules = &kernel.modules;
     let selection = modules.select(&MODULES.map(str::to_owned))?;
-    let base = format!("lib/modules/{}", modules.version());
     let mut files = Initramfs::default();
-    for path in selection.paths() {
-        files.file(&format!("{base}/{path}"), &modules.file(path), false);
-    }
-    for (name, text) in selection.indices() {
-        files.bytes(&format!("{base}/{name}"), text);
-    }
+    files.modules("lib", modules, &selection);
     files.device("dev/console", 5, 1);
     files.file("bin/busybox", &place.tools.file("usr/bin/busybox")?, true);
     let init = place.log.with_file_name("init");

@@ -1,6 +1,7 @@
 //! The initramfs: a newc archive, zstd-compressed, whose bytes depend on its content alone.
 //! Owners are root, times are the build's epoch, entries are sorted, parents come first.
 
+use super::modules::{Selection, Tree};
 use crate::fs;
 use cpio::newc::{self, ModeFileType};
 use std::collections::BTreeMap;
@@ -55,6 +56,19 @@ impl Initramfs {
     /// Adds a character device.
     pub fn device(&mut self, path: &str, major: u32, minor: u32) {
         self.insert(path, Node::Device { major, minor });
+    }
+
+    /// Adds modules of a kernel and their indices, below a folder for libraries; returns the folder
+    /// that they are in.
+    pub fn modules(&mut self, lib: &str, all: &Tree, chosen: &Selection) -> String {
+        let folder = format!("{lib}/modules/{}", all.version());
+        for path in chosen.paths() {
+            self.file(&format!("{folder}/{path}"), &all.file(path), false);
+        }
+        for (name, text) in chosen.indices() {
+            self.bytes(&format!("{folder}/{name}"), text);
+        }
+        folder
     }
 
     /// Adds everything below a folder: files keep only whether they are executable.
